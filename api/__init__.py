@@ -1,0 +1,1 @@
+"""The edge for people and clients: authorise, translate, answer."""

@@ -1,0 +1,1 @@
+"""The rules: aggregates, their events and decisions."""

@@ -1,0 +1,1 @@
+"""Where and how we run: settings, PostgreSQL, Kafka, keys, telemetry."""
