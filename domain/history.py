@@ -1,0 +1,71 @@
+"""The effective history: what stands after corrections, in an order that arrival does not change.
+
+Every projection folds it and every decision rests on it; nothing else knows of corrections or lateness.
+"""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from itertools import groupby
+from typing import Any
+
+from domain.annotation import Corrected, MarkedInError
+from domain.catalogue import RANK, fact_class
+from domain.facts import EventId, Fact, Recorded, fact_json
+from domain.times import Occurred, is_after
+
+# Clocks of hospital systems differ by minutes; more than this ahead is a mistyped date, not a skew.
+FUTURE_TOLERANCE = timedelta(hours=24)
+
+
+def effective(events: Iterable[Recorded]) -> list[Recorded]:
+    """`events` of one person in any order, as known at some position; the result is in the total order."""
+    arrived = sorted(events, key=lambda event: event.position)
+    standing = _standing(arrived)
+    standing.sort(key=_moment)
+    return _content_order_within_ties(standing)
+
+
+def _standing(arrived: list[Recorded]) -> list[Recorded]:
+    """Annotations act in the order in which they were recorded: the last word on an event holds."""
+    void: set[EventId] = set()
+    corrections: dict[EventId, Fact] = {}
+    facts: list[Recorded] = []
+    for event in arrived:
+        match event.fact:
+            case MarkedInError(versions=versions):
+                void.update(EventId(event.stream_id, version) for version in versions)
+            case Corrected() as correction:
+                corrections[EventId(event.stream_id, correction.version)] = _replacement(correction)
+            case _:
+                facts.append(event)
+    if not void and not corrections:
+        return facts
+    left = (event for event in facts if event.event_id not in void)
+    return [event._replace(fact=corrections.get(event.event_id, event.fact)) for event in left]
+
+
+def _replacement(correction: Corrected) -> Fact:
+    return fact_class(correction.replaced_by).model_validate(correction.replacement)
+
+
+def sorts_at(event: Recorded) -> Occurred:
+    """An event said to occur well after it was recorded sorts at its recording."""
+    if is_after(event.occurred, event.recorded_at, FUTURE_TOLERANCE):
+        return Occurred(event.recorded_at)
+    return event.occurred
+
+
+def _moment(event: Recorded) -> tuple[Any, ...]:
+    occurred = sorts_at(event)
+    return occurred.london_date, not occurred.is_date_only, occurred.at, RANK[type(event.fact)]
+
+
+def _content_order_within_ties(ordered: list[Recorded]) -> list[Recorded]:
+    """Facts of one kind and moment stand in the order of their content, so that arrival cannot reorder them."""
+    result: list[Recorded] = []
+    for _, ties in groupby(ordered, key=_moment):
+        group = list(ties)
+        if len(group) > 1:
+            group.sort(key=lambda event: (fact_json(event.fact), event.position))
+        result.extend(group)
+    return result

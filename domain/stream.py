@@ -1,0 +1,134 @@
+"""One stream as a writer holds it, and the one place where a command becomes facts."""
+
+from collections.abc import Callable, Mapping
+from functools import reduce
+from types import MappingProxyType
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from domain import appointment, care_plan, pathway, patient, referral
+from domain.annotation import Corrected, MarkedInError, Retract
+from domain.catalogue import category_of
+from domain.facts import (
+    NOTHING_NEW,
+    Category,
+    Command,
+    Decisions,
+    Fact,
+    Recorded,
+    fact_json,
+    fingerprint,
+)
+from domain.history import effective
+from domain.times import Occurred
+
+
+class Aggregate(NamedTuple):
+    initial: Any
+    evolve: Callable[[Any, Recorded], Any]
+    decisions: Decisions
+
+
+AGGREGATES: Mapping[Category, Aggregate] = MappingProxyType(
+    {
+        Category.PATIENT: Aggregate(patient.Patient(), patient.evolve, patient.DECISIONS),
+        Category.REFERRAL: Aggregate(referral.Referral(), referral.evolve, referral.DECISIONS),
+        Category.APPOINTMENT: Aggregate(appointment.Appointment(), appointment.evolve, appointment.DECISIONS),
+        Category.PATHWAY: Aggregate(pathway.Pathway(), pathway.evolve, pathway.DECISIONS),
+        Category.CARE_PLAN: Aggregate(care_plan.CarePlan(), care_plan.evolve, care_plan.DECISIONS),
+    }
+)
+
+
+class Decided(NamedTuple):
+    """A fact to be recorded, with its JSON as it will be stored."""
+
+    fact: Fact
+    body: bytes
+
+
+class Stream:
+    """All events of one stream, oldest first. Not thread-safe: it belongs to one writer."""
+
+    __slots__ = ("_effective", "_standing", "_state", "category", "events", "stream_id")
+
+    def __init__(self, stream_id: UUID, category: Category, events: list[Recorded] | None = None) -> None:
+        self.stream_id = stream_id
+        self.category = category
+        self.events: list[Recorded] = events or []
+        self._standing: set[bytes] | None = None
+        self._effective: list[Recorded] | None = None
+        self._state: Any = None
+
+    @property
+    def version(self) -> int:
+        return self.events[-1].version if self.events else 0
+
+    @property
+    def last_position(self) -> int:
+        return self.events[-1].position if self.events else 0
+
+    def effective(self) -> list[Recorded]:
+        if self._effective is None:
+            self._effective = effective(self.events)
+        return self._effective
+
+    def state(self) -> Any:
+        """What decisions rest on: the fold of the effective events, so that corrections count."""
+        if self._state is None:
+            aggregate = AGGREGATES[self.category]
+            self._state = reduce(aggregate.evolve, self.effective(), aggregate.initial)
+        return self._state
+
+    def decide(self, act: Fact | Command, occurred: Occurred) -> list[Decided]:
+        """A report is its fact; a command is decided by its rule. The same fact is never recorded twice.
+
+        Raises NotAllowed when the rules refuse, ValueError when a fact belongs to another kind of stream.
+        """
+        facts = (act,) if isinstance(act, Fact) else self._decision(act)
+        decided = [Decided(fact, fact_json(fact)) for fact in facts]
+        return [each for each in decided if self._is_new(each, occurred)]
+
+    def extend(self, event: Recorded, body: bytes) -> None:
+        self.events.append(event)
+        self._effective = self._state = None
+        if isinstance(event.fact, MarkedInError | Corrected):
+            self._standing = None  # what stands has changed otherwise than by this one fact
+        elif self._standing is not None:
+            self._standing.add(fingerprint(event.fact.stored, event.occurred, body))
+
+    def settle(self, base: int, recorded_at: Any, pending_from: int) -> None:
+        """Puts true positions on the events decided since `pending_from`, whose positions were base-relative."""
+        for index in range(len(self.events) - 1, -1, -1):
+            event = self.events[index]
+            if event.position < pending_from:
+                break
+            position = base + event.position - pending_from + 1
+            self.events[index] = event._replace(position=position, recorded_at=recorded_at)
+        self._effective = None
+
+    def _decision(self, command: Command) -> tuple[Fact, ...]:
+        if isinstance(command, Retract):
+            return self._retraction(command)
+        rule = AGGREGATES[self.category].decisions.get(type(command))
+        if rule is None:
+            raise ValueError(f"{type(command).__name__} is not a command of a {self.category} stream")
+        decision = rule(self.state(), command)
+        return decision if isinstance(decision, tuple) else (decision,)
+
+    def _retraction(self, command: Retract) -> tuple[Fact, ...]:
+        versions = tuple(sorted(event.version for event in self.effective()))
+        return (MarkedInError(versions=versions, reason=command.reason),) if versions else NOTHING_NEW
+
+    def _is_new(self, decided: Decided, occurred: Occurred) -> bool:
+        belongs_to = category_of(type(decided.fact))
+        if belongs_to is not None and belongs_to is not self.category:
+            raise ValueError(f"{decided.fact.stored} does not belong in a {self.category} stream")
+        return fingerprint(decided.fact.stored, occurred, decided.body) not in self._fingerprints()
+
+    def _fingerprints(self) -> set[bytes]:
+        if self._standing is None:
+            self._standing = {
+                fingerprint(event.fact.stored, event.occurred, fact_json(event.fact)) for event in self.effective()
+            }
+        return self._standing

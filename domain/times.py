@@ -1,0 +1,87 @@
+"""When something happened: a moment with the precision that was told.
+
+Dates are London dates (waiting times count London days), so a date stands at London midnight.
+"""
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+LONDON = ZoneInfo("Europe/London")
+_PARTIAL = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
+
+
+class Precision(StrEnum):
+    YEAR = "year"
+    MONTH = "month"
+    DAY = "day"
+    INSTANT = "instant"
+
+
+class Occurred(NamedTuple):
+    """`at` is UTC; for precisions coarser than an instant it is London midnight of the first day meant."""
+
+    at: datetime
+    precision: Precision = Precision.INSTANT
+
+    @property
+    def london_date(self) -> date:
+        return self.at.astimezone(LONDON).date()
+
+    @property
+    def is_date_only(self) -> bool:
+        return self.precision is not Precision.INSTANT
+
+    def words(self) -> str:
+        """`2026`, `2026-03`, `2026-03-01` or an ISO instant with offset, as precise as was told."""
+        day = self.london_date
+        match self.precision:
+            case Precision.YEAR:
+                return f"{day:%Y}"
+            case Precision.MONTH:
+                return f"{day:%Y-%m}"
+            case Precision.DAY:
+                return day.isoformat()
+            case Precision.INSTANT:
+                return self.at.isoformat()
+
+
+def on(day: date) -> Occurred:
+    return Occurred(london_midnight(day), Precision.DAY)
+
+
+def at(moment: datetime) -> Occurred:
+    """Raises ValueError for a moment without an offset: guessing one may move an event to another day."""
+    if moment.tzinfo is None:
+        raise ValueError("a time needs an offset, such as Z or +01:00")
+    return Occurred(moment.astimezone(UTC))
+
+
+def london_midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=LONDON).astimezone(UTC)
+
+
+def parse(text: str) -> Occurred:
+    """Reads an ISO 8601 year, month, date or instant with offset. Raises ValueError on anything else."""
+    if _PARTIAL.fullmatch(text):
+        return _parse_partial(text)
+    moment = datetime.fromisoformat(_six_digits(text))
+    return at(moment)
+
+
+def _parse_partial(text: str) -> Occurred:
+    parts = [int(part) for part in text.split("-")]
+    precision = (Precision.YEAR, Precision.MONTH, Precision.DAY)[len(parts) - 1]
+    year, month, day = [*parts, 1, 1][:3]
+    return Occurred(london_midnight(date(year, month, day)), precision)
+
+
+def _six_digits(text: str) -> str:
+    """.NET systems send seven fractional digits, which Python refuses; the store keeps microseconds."""
+    return re.sub(r"(\.\d{6})\d+", r"\1", text)
+
+
+def is_after(occurred: Occurred, moment: datetime, tolerance: timedelta) -> bool:
+    return occurred.at > moment + tolerance
