@@ -1,9 +1,9 @@
 """Settings of every process, from environment variables.
 
-Sources, the first that names a variable wins: the environment; outside production `DATA_DIR/settings.env`, which
-the running development system leaves there so that a command in another shell finds it; a folder `SECRETS_DIR`
-with one file per variable. Production has no default that is unsafe: what is missing is an error at its first
-use, which names the variable.
+Sources, the first that names a variable wins: the environment; outside production
+`DATA_DIR/settings.env`, which the running development system leaves there so that a command in another
+shell finds it; a folder `SECRETS_DIR` with one file per variable. Production has no default that is
+unsafe: what is missing is an error at its first use, which names the variable.
 """
 
 import os
@@ -46,9 +46,7 @@ class Issuer:
 class Settings(BaseSettings):
     """One value for each variable; the variable's name is the field's in capitals."""
 
-    model_config = SettingsConfigDict(
-        frozen=True, extra="ignore", env_ignore_empty=True, use_attribute_docstrings=True
-    )
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, use_attribute_docstrings=True)
 
     environment: Literal["development", "production"] = "production"
     """`make run` sets development, where servers, keys and tokens are local."""
@@ -133,9 +131,7 @@ class Settings(BaseSettings):
             return given.get_secret_value()
         self._only_in_development(f"DATABASE_URL_{role.upper()}")
         if self.postgres_port is None:
-            raise SettingsError(
-                f"nothing runs on {self.data_dir}: start it with `make run`, or set DATABASE_URL_…"
-            )
+            raise SettingsError(f"nothing runs on {self.data_dir}: start it with `make run`, or set DATABASE_URL_…")
         password = secret(self.secrets_dir, f"{role}.password")
         return f"postgresql://{role}:{password}@127.0.0.1:{self.postgres_port}/{DATABASE}"
 
@@ -197,9 +193,7 @@ def load_settings() -> Settings:
     try:
         return Settings(_env_file=None if in_production else left_by_run, _secrets_dir=secrets_dir)
     except ValidationError as error:
-        raise SettingsError(
-            "; ".join(_named(detail["loc"], detail["msg"]) for detail in error.errors())
-        ) from None
+        raise SettingsError("; ".join(_named(detail["loc"], detail["msg"]) for detail in error.errors())) from None
 
 
 def _named(location: tuple[int | str, ...], message: str) -> str:

@@ -52,9 +52,7 @@ def test_production_is_the_default(load: Load) -> None:
         (lambda settings: settings.kafka(), "KAFKA_BOOTSTRAP"),
     ],
 )
-def test_production_names_what_is_missing(
-    load: Load, use: Callable[[Settings], object], variable: str
-) -> None:
+def test_production_names_what_is_missing(load: Load, use: Callable[[Settings], object], variable: str) -> None:
     with pytest.raises(SettingsError, match=variable):
         use(load(ENVIRONMENT="production"))
 
