@@ -53,9 +53,7 @@ def test_the_project_keeps_its_contracts(copied_project: Path) -> None:
 
 
 @pytest.mark.parametrize(("contract", "package", "statement"), VIOLATIONS)
-def test_a_contract_fails_on_a_violation(
-    copied_project: Path, contract: str, package: str, statement: str
-) -> None:
+def test_a_contract_fails_on_a_violation(copied_project: Path, contract: str, package: str, statement: str) -> None:
     (copied_project / package / "trespasser.py").write_text(statement + "\n")
     result = lint(copied_project)
     assert result.returncode == 1, result.stdout + result.stderr
