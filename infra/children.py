@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,6 +109,16 @@ def stop(process: subprocess.Popen[bytes], signals: Sequence[tuple[signal.Signal
             continue
 
 
+def command_of(pid: int) -> str | None:
+    """The command line of any process, words separated by blanks; None where there is no such process."""
+    if not Path("/proc/self").exists():
+        return run_as(OURSELVES, ["ps", "-o", "args=", "-p", str(pid)]).stdout or None
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
 def free_port() -> int:
     """A TCP port on loopback that nothing listens on at this moment."""
     with socket.socket() as probe:
@@ -125,6 +136,15 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
         return True
+
+
+def claim(port: int, setting: str, seconds: float = 2.0) -> None:
+    """StartError, naming the setting, where the port stays taken; a process that is ending may let go of it."""
+    deadline = time.monotonic() + seconds
+    while not is_free(port):
+        if time.monotonic() > deadline:
+            raise StartError(f"port {port} is taken; stop what listens there or set {setting} to another one")
+        time.sleep(0.05)
 
 
 def last_lines(log: Path, count: int = 12) -> str:

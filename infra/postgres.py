@@ -18,10 +18,10 @@ import psycopg
 from psycopg import sql
 
 from infra.children import (
-    OURSELVES,
     StartError,
+    claim,
+    command_of,
     free_port,
-    is_free,
     last_lines,
     run_as,
     spawn,
@@ -96,8 +96,7 @@ class EmbeddedPostgres:
         programs = reachable_programs(wheel, self._account, self._refuge)
         cluster = reachable_cluster(self.folder / "cluster", self._account, self._refuge)
         _wait_for_predecessor(cluster / "data")
-        if not is_free(self.port):
-            raise StartError(f"port {self.port} is taken; stop what listens there or choose another port")
+        claim(self.port, "POSTGRES_PORT")
         if not (cluster / "data").exists():
             self._create_cluster(programs, cluster)
         _check_version(cluster / "data", wheel.version)
@@ -218,12 +217,6 @@ def _wait_for_predecessor(data: Path) -> None:
 def _command_of_holder(lock: Path) -> str | None:
     """Command line of the process that the lock file names; None where there is no such process."""
     try:
-        pid = int(lock.read_text().split("\n", 1)[0])
+        return command_of(int(lock.read_text().split("\n", 1)[0]))
     except (FileNotFoundError, ValueError):
-        return None
-    if not Path("/proc/self").exists():
-        return run_as(OURSELVES, ["ps", "-o", "args=", "-p", str(pid)]).stdout or None
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ")
-    except (FileNotFoundError, ProcessLookupError):
         return None

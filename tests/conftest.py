@@ -13,6 +13,7 @@ from typing import NoReturn
 import pytest
 
 from infra.children import StartError
+from infra.kafka_broker import KafkaBroker, KafkaUnavailable
 from infra.postgres import EmbeddedPostgres
 
 
@@ -50,6 +51,18 @@ def postgres_server(open_folder: Path) -> Iterator[EmbeddedPostgres]:
         _without(str(error))
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def kafka_broker(open_folder: Path) -> Iterator[KafkaBroker]:
+    """One Kafka broker for the session, without topics; a test makes its own under names of its own."""
+    broker = KafkaBroker(open_folder / "shared")
+    try:
+        broker.start()
+    except (KafkaUnavailable, StartError) as error:
+        _without(str(error))
+    yield broker
+    broker.stop()
 
 
 # The `database` fixture, a database for each test cloned from a migrated template, belongs here.
