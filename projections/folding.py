@@ -1,0 +1,157 @@
+"""What a projection is, and the one pass in which all of them fold a person's history.
+
+Folds are pure: no clock, no input or output, nothing random. Live reading, rebuild and replay run the same ones.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import orjson
+
+from domain.facts import Fact, Recorded
+from domain.history import effective
+
+NOT_RECORDED = "not-recorded"
+NOT_KNOWN = "not-known"
+
+Document: TypeAlias = dict[str, Any]
+
+
+class Entry:
+    """One event as folds read it; what several of them need is made once, whichever asks first."""
+
+    __slots__ = ("_item", "_provenance", "because", "event", "fact", "occurred", "stream")
+
+    def __init__(self, event: Recorded) -> None:
+        self.event = event
+        self.fact: Fact = event.fact
+        self.stream = str(event.stream_id)
+        self.because = f"{self.stream}/{event.version}"
+        self.occurred = event.occurred.words()
+        self._item: Document | None = None
+        self._provenance: Mapping[str, Any] | None = None
+
+    @property
+    def item(self) -> Document:
+        """A new dict of the fact's fields as JSON, with `occurred` and `because`; what is missing is named so.
+        Lists and dicts inside it are shared by all who ask: replace them, never change them."""
+        if self._item is None:
+            fields = self.fact.__pydantic_serializer__.to_python(self.fact, mode="json")
+            item = {name: each if type(each) is str else explicit(each) for name, each in fields.items()}
+            item["occurred"] = self.occurred
+            item["because"] = self.because
+            self._item = item
+        return self._item.copy()
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """As stored, undecoded into classes: absent members were not recorded."""
+        if self._provenance is None:
+            self._provenance = orjson.loads(self.event.provenance_json)
+        return self._provenance
+
+    def stamped(self, value: Any) -> Document:
+        """One value with the event that set it."""
+        return {"value": value, "occurred": self.occurred, "because": self.because}
+
+    @property
+    def stamp(self) -> Document:
+        return {"occurred": self.occurred, "because": self.because}
+
+
+State: TypeAlias = Any
+Handler: TypeAlias = Callable[[State, Any, Entry], None]
+Handlers: TypeAlias = Mapping[type[Fact], Handler]
+
+
+def _nothing_clear(_: Document) -> dict[str, Any]:
+    return {}
+
+
+class Projection(NamedTuple):
+    """A named fold. Its name is a key of checkpoints and tables and never changes; a change of what it says
+    raises `version`. `initial` makes a state private to one fold, which handlers change in place.
+
+    `handlers` are called with (state, fact, entry) for facts of their class, `every` for facts of all classes.
+    `clear` picks from a document what may stand unencrypted in columns for SQL.
+    """
+
+    name: str
+    version: int
+    initial: Callable[[], State]
+    handlers: Handlers
+    document: Callable[[State], Document]
+    clear: Callable[[Document], dict[str, Any]] = _nothing_clear
+    every: Handler | None = None
+    input: Literal["effective", "recorded"] = "effective"
+
+    def fold(self, state: State, event: Recorded) -> None:
+        self.fold_entry(state, Entry(event))
+
+    def fold_entry(self, state: State, entry: Entry) -> None:
+        if self.every is not None:
+            self.every(state, entry.fact, entry)
+        handler = self.handlers.get(type(entry.fact))
+        if handler is not None:
+            handler(state, entry.fact, entry)
+
+
+def fold_all(projections: Iterable[Projection], recorded: Iterable[Recorded]) -> dict[str, Document]:
+    """Documents by name, from all events of one person as known at some position, annotations included."""
+    chosen = tuple(projections)
+    arrived = sorted(recorded, key=lambda event: event.position)
+    entries = {event.position: Entry(event) for event in arrived}
+    folded: dict[str, Document] = {}
+    standing = [each for each in chosen if each.input == "effective"]
+    if standing:
+        folded |= _fold(standing, [_entry(entries, event) for event in effective(arrived)])
+    folded |= _fold([each for each in chosen if each.input == "recorded"], list(entries.values()))
+    return {each.name: folded[each.name] for each in chosen}
+
+
+def fold_in_order(projections: Iterable[Projection], history: Iterable[Recorded]) -> dict[str, Document]:
+    """Documents by name, from exactly these events in this order, such as the part that a patient may see."""
+    return _fold(tuple(projections), [Entry(event) for event in history])
+
+
+def _entry(entries: Mapping[int, Entry], event: Recorded) -> Entry:
+    """A corrected event differs from what was recorded at its position."""
+    entry = entries[event.position]
+    return entry if entry.fact is event.fact else Entry(event)
+
+
+def _fold(projections: Sequence[Projection], entries: Sequence[Entry]) -> dict[str, Document]:
+    folded: dict[str, Document] = {}
+    for each in projections:
+        state, handlers, every = each.initial(), each.handlers, each.every
+        for entry in entries:
+            if every is not None:
+                every(state, entry.fact, entry)
+            handler = handlers.get(type(entry.fact))
+            if handler is not None:
+                handler(state, entry.fact, entry)
+        folded[each.name] = each.document(state)
+    return folded
+
+
+def explicit(value: Any) -> Any:
+    """JSON in which nothing is left open: None is not recorded, and never reads as no."""
+    if value is None:
+        return NOT_RECORDED
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return {name: explicit(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [explicit(each) for each in value]
+    return value
+
+
+def missing() -> Document:
+    """In the place of a stamped value that no event has set."""
+    return {"value": NOT_RECORDED}
+
+
+def empty_sections(document: Document) -> list[str]:
+    """Names of the sections about which nothing is recorded, so that an empty list is never taken for a no."""
+    return [name for name, section in document.items() if section in ([], {}, NOT_RECORDED, missing())]

@@ -1,0 +1,192 @@
+"""Who the person is, what they wrote of themself, and who cares for them: sections that several documents share."""
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from domain import patient
+from domain.patient import CareLeadRole
+from projections.folding import NOT_KNOWN, NOT_RECORDED, Document, Entry, Handlers, explicit, missing
+
+# PRSB About Me v2.01, in its order.
+ABOUT_ME_HEADINGS = (
+    "what-is-most-important-to-me",
+    "people-who-are-important-to-me",
+    "how-i-communicate-and-how-to-communicate-with-me",
+    "my-wellness",
+    "please-do-and-please-do-not",
+    "how-and-when-to-support-me",
+    "also-worth-knowing-about-me",
+    "supported-to-write-this-by",
+)
+# What may tell where a restricted person lives (domain rule: redacted everywhere).
+_WITHHELD_WHEN_RESTRICTED = ("addresses", "telecoms", "registered_practice")
+WITHHELD = "withheld"
+
+
+@dataclass
+class Person:
+    names: dict[patient.Name, Document] = field(default_factory=dict)
+    identifiers: dict[tuple[str, str], Document] = field(default_factory=dict)
+    details: dict[str, Document] = field(default_factory=dict)
+    about_me: dict[str, Document] = field(default_factory=dict)
+    care_leads: dict[str, Document] = field(default_factory=dict)
+    former_care_leads: dict[str, Document] = field(default_factory=dict)
+    told_of_care_lead: dict[tuple[str, str], Document] = field(default_factory=dict)
+    team: dict[str, Document] = field(default_factory=dict)
+
+    @property
+    def is_restricted(self) -> bool:
+        return bool(self.details.get("restricted", missing())["value"] == "yes")
+
+    def detail(self, name: str) -> Document:
+        if name in _WITHHELD_WHEN_RESTRICTED and self.is_restricted:
+            return self.details["restricted"] | {"value": WITHHELD}
+        return self.details.get(name) or missing()
+
+    def names_newest_first(self) -> list[Document]:
+        return list(reversed(self.names.values()))
+
+
+def _identifier_linked(person: Person, fact: patient.IdentifierLinked, entry: Entry) -> None:
+    linked = entry.item
+    linked |= linked.pop("identifier")
+    person.identifiers[(fact.identifier.system, fact.identifier.value)] = linked
+
+
+def _demographics_recorded(person: Person, fact: patient.DemographicsRecorded, entry: Entry) -> None:
+    told = entry.item
+    if fact.name is not None:
+        person.names.pop(fact.name, None)
+        person.names[fact.name] = told["name"] | entry.stamp
+    for name in ("birth_date", "gender", "addresses", "telecoms", "registered_practice"):
+        if told[name] not in (NOT_RECORDED, []):
+            person.details[name] = entry.stamped(NOT_KNOWN if told[name] == "unknown" else told[name])
+
+
+def _language_recorded(person: Person, fact: patient.LanguageRecorded, entry: Entry) -> None:
+    person.details["language"] = entry.stamped(fact.language)
+    if fact.interpreter_needed is not None:
+        person.details["interpreter_needed"] = entry.stamped(explicit(fact.interpreter_needed))
+
+
+def _ethnicity_recorded(person: Person, _: patient.EthnicityRecorded, entry: Entry) -> None:
+    told = entry.item
+    person.details["ethnicity"] = entry.stamped(told["ethnicity"] | {"self_declared": told["self_declared"]})
+
+
+def _restriction_applied(person: Person, _: patient.RestrictionApplied, entry: Entry) -> None:
+    person.details["restricted"] = entry.stamped("yes")
+
+
+def _restriction_lifted(person: Person, _: patient.RestrictionLifted, entry: Entry) -> None:
+    person.details["restricted"] = entry.stamped("no")
+
+
+def _death_reported_informally(person: Person, _: patient.DeathReportedInformally, entry: Entry) -> None:
+    """Pauses contact; only the formal notice settles it."""
+    if person.detail("died")["value"] != "yes":
+        person.details["died"] = entry.stamped("reported-informally")
+
+
+def _death_recorded_formally(person: Person, _: patient.DeathRecordedFormally, entry: Entry) -> None:
+    person.details["died"] = entry.stamped("yes")
+
+
+def _about_me_written(person: Person, fact: patient.AboutMeWritten, entry: Entry) -> None:
+    person.about_me[fact.heading] = entry.item
+
+
+def _care_lead_named(person: Person, fact: patient.CareLeadNamed, entry: Entry) -> None:
+    person.care_leads[fact.role.value] = entry.item
+
+
+def _care_lead_ended(person: Person, fact: patient.CareLeadEnded, entry: Entry) -> None:
+    holder = person.care_leads.get(fact.role.value)
+    if holder is not None and holder["professional"] == fact.professional:
+        del person.care_leads[fact.role.value]
+    person.former_care_leads[fact.role.value] = entry.item
+
+
+def _patient_told_of_care_lead(person: Person, fact: patient.PatientToldOfCareLead, entry: Entry) -> None:
+    person.told_of_care_lead[(fact.role.value, fact.professional)] = entry.stamped("yes")
+
+
+def _joined_team(person: Person, fact: patient.ProfessionalJoinedTeam, entry: Entry) -> None:
+    person.team[fact.professional] = entry.item
+
+
+def _left_team(person: Person, fact: patient.ProfessionalLeftTeam, _: Entry) -> None:
+    person.team.pop(fact.professional, None)
+
+
+IDENTITY: Handlers = MappingProxyType(
+    {
+        patient.IdentifierLinked: _identifier_linked,
+        patient.DemographicsRecorded: _demographics_recorded,
+        patient.RestrictionApplied: _restriction_applied,
+        patient.RestrictionLifted: _restriction_lifted,
+        patient.DeathReportedInformally: _death_reported_informally,
+        patient.DeathRecordedFormally: _death_recorded_formally,
+    }
+)
+CONTACTS: Handlers = MappingProxyType(
+    {
+        patient.CareLeadNamed: _care_lead_named,
+        patient.CareLeadEnded: _care_lead_ended,
+        patient.PatientToldOfCareLead: _patient_told_of_care_lead,
+        patient.ProfessionalJoinedTeam: _joined_team,
+        patient.ProfessionalLeftTeam: _left_team,
+    }
+)
+PREFERENCES: Handlers = MappingProxyType(
+    {
+        patient.LanguageRecorded: _language_recorded,
+        patient.EthnicityRecorded: _ethnicity_recorded,
+        patient.AboutMeWritten: _about_me_written,
+    }
+)
+
+_DETAILS = (
+    *("birth_date", "gender", "language", "interpreter_needed", "ethnicity"),
+    *("addresses", "telecoms", "registered_practice", "restricted", "died"),
+)
+
+
+def demographics(person: Person) -> Document:
+    return {
+        "names": person.names_newest_first(),
+        "identifiers": list(person.identifiers.values()),
+        **{name: person.detail(name) for name in _DETAILS},
+    }
+
+
+def about_me(person: Person) -> list[Document]:
+    """Every heading, written or not; headings that PRSB does not know come last, as the person gave them."""
+    known = [person.about_me.get(heading, {"heading": heading, "words": NOT_RECORDED}) for heading in ABOUT_ME_HEADINGS]
+    return known + [written for heading, written in person.about_me.items() if heading not in ABOUT_ME_HEADINGS]
+
+
+def contacts(person: Person) -> Document:
+    return {
+        "care_leads": [_care_lead(person, role.value) for role in CareLeadRole],
+        "team": [member | {"key_worker": _is_key_worker(person, member)} for member in person.team.values()],
+    }
+
+
+def _care_lead(person: Person, role: str) -> Document:
+    """A vacant role says that no holder is recorded; `former` is the last to have left it."""
+    holder = person.care_leads.get(role)
+    told = person.told_of_care_lead.get((role, holder["professional"])) if holder else None
+    return {
+        "role": role,
+        "holder": holder or NOT_RECORDED,
+        "patient_told": told or missing(),
+        "former": person.former_care_leads.get(role, NOT_RECORDED),
+    }
+
+
+def _is_key_worker(person: Person, member: Document) -> str:
+    key_worker = person.care_leads.get(CareLeadRole.KEY_WORKER.value)
+    if key_worker is None:
+        return NOT_RECORDED
+    return "yes" if key_worker["professional"] == member["professional"] else "no"
