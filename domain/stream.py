@@ -1,6 +1,7 @@
 """One stream as a writer holds it, and the one place where a command becomes facts."""
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import reduce
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -90,6 +91,7 @@ class Stream:
         return [each for each in decided if self._is_new(each, occurred)]
 
     def extend(self, event: Recorded, body: bytes) -> None:
+        """Adds an event that was just decided, at a position that `settle` may still move."""
         self.events.append(event)
         self._effective = self._state = None
         if isinstance(event.fact, MarkedInError | Corrected):
@@ -97,15 +99,20 @@ class Stream:
         elif self._standing is not None:
             self._standing.add(fingerprint(event.fact.stored, event.occurred, body))
 
-    def settle(self, base: int, recorded_at: Any, pending_from: int) -> None:
-        """Puts true positions on the events decided since `pending_from`, whose positions were base-relative."""
+    def settle(self, after: int, shift: int, recorded_at: datetime) -> None:
+        """The events decided after position `after` are durable, `shift` positions later than was supposed."""
         for index in range(len(self.events) - 1, -1, -1):
             event = self.events[index]
-            if event.position < pending_from:
+            if event.position <= after:
                 break
-            position = base + event.position - pending_from + 1
-            self.events[index] = event._replace(position=position, recorded_at=recorded_at)
+            self.events[index] = event._replace(position=event.position + shift, recorded_at=recorded_at)
         self._effective = None
+
+    def undo(self, after: int) -> None:
+        """Forgets the events decided after position `after`: they were not recorded."""
+        while self.events and self.events[-1].position > after:
+            self.events.pop()
+        self._effective = self._state = self._standing = None
 
     def _decision(self, command: Command) -> tuple[Fact, ...]:
         if isinstance(command, Retract):

@@ -1,0 +1,214 @@
+"""Deciding a batch: works in turn, in memory, each seeing what the ones before it decided."""
+
+from datetime import UTC, date, datetime
+from typing import NamedTuple
+from uuid import UUID, uuid4
+
+from domain.facts import PATIENT, EventId, NotAllowed, NotFound, Recorded, Target
+from domain.identity import Held, PatientReference, introduction, match
+from domain.patient import Identifier, IdentifierLinked
+from domain.stream import Decided, Stream
+from infra.holdings import Holdings
+from infra.keys import DataKey, KeyRing
+from infra.log import Batch
+from infra.payloads import PRECISION_LETTERS, seal
+from infra.work import Act, Conclusion, OffsetMove, Part, PartOutcome, Work
+
+STALE_PRECONDITION = "stale-precondition"
+
+
+class MonthlyKey(NamedTuple):
+    key_id: UUID
+    month: date
+    key: DataKey
+
+
+class Desk:
+    """One batch. `seen` is the log position on which every decision here rests."""
+
+    def __init__(self, holdings: Holdings, keys: KeyRing, monthly: MonthlyKey) -> None:
+        self.batch = Batch()
+        self.touched: dict[UUID, Stream] = {}
+        self._holdings = holdings
+        self._keys = keys
+        self._monthly = monthly
+        self._seen = holdings.seen
+        self._now = datetime.now(UTC)
+        self._new_patients: dict[bytes, UUID] = {}
+        self._offsets: dict[tuple[str, str, int], int] = {}
+
+    def decide(self, work: Work) -> Conclusion:
+        """Adds the work's events, receipt, raw bytes and offset to the batch."""
+        first = len(self.batch.versions) + 1
+        outcomes = [self._part(part) for part in work.parts]
+        conclusion = work.conclude(outcomes)
+        self._receipt(work, conclusion, first)
+        if work.raw is not None and not work.replaces:
+            self._raw(work, {each.patient_id for each in outcomes if each.patient_id is not None})
+        if conclusion.rejection is not None or work.replaces:
+            self._set_aside(work, conclusion)
+        if work.offset is not None:
+            self.move(work.offset)
+        return conclusion
+
+    def move(self, offset: OffsetMove) -> None:
+        place = (offset.cluster_id, offset.topic_id, offset.partition)
+        self._offsets[place] = max(offset.offset + 1, self._offsets.get(place, 0))
+
+    def offsets(self) -> dict[tuple[str, str, int], int]:
+        return self._offsets
+
+    def _part(self, part: Part) -> PartOutcome:
+        mark = self._mark()
+        patient_id = None
+        try:
+            patient_id, linked = self._patient(part)
+            events = [*linked, *(event for act in part.acts for event in self._act(patient_id, act))]
+        except Held as held:
+            return PartOutcome(patient_id, refusal=(held.code, str(held)))
+        except NotFound as refused:
+            self._undo(mark)
+            return PartOutcome(patient_id, refusal=("not-found", str(refused)))
+        except NotAllowed as refused:
+            self._undo(mark)
+            return PartOutcome(patient_id, refusal=(getattr(refused, "code", "not-allowed"), str(refused)))
+        return PartOutcome(patient_id, tuple(events))
+
+    def _patient(self, part: Part) -> tuple[UUID, list[tuple[EventId, str]]]:
+        if isinstance(part.patient, UUID):
+            if not self._stream(part.patient, PATIENT).events:
+                raise NotFound("no such patient")
+            return part.patient, []
+        reference = part.patient
+        known = self._known(reference)
+        patient_id = match(reference, known, lambda each: self._stream(each, PATIENT).state())
+        if patient_id is not None and len(known) == len(set(reference.identifiers)):
+            return patient_id, []
+        facts = introduction(reference, known, patient_id is None)
+        patient_id = patient_id or self._register()
+        linked = []
+        for fact in facts:
+            act = Act(PATIENT, fact, part.occurred, part.provenance)
+            linked += self._act(patient_id, act)
+            if isinstance(fact, IdentifierLinked):
+                self._link(fact.identifier, patient_id)
+        return patient_id, linked
+
+    def _known(self, reference: PatientReference) -> dict[Identifier, UUID]:
+        known = {}
+        for each in reference.identifiers:
+            digest = self._keys.identifier_digest(each)
+            patient_id = self._new_patients.get(digest) or self._holdings.patients.get(digest)
+            if patient_id is not None:
+                known[each] = patient_id
+        return known
+
+    def _register(self) -> UUID:
+        patient_id, key_id = uuid4(), uuid4()
+        key, wrapped = self._keys.generate(key_id)
+        self._holdings.keys[patient_id] = key
+        self.batch.new_key_ids.append(key_id)
+        self.batch.new_key_patients.append(patient_id)
+        self.batch.new_keys.append(wrapped)
+        return patient_id
+
+    def _link(self, identifier: Identifier, patient_id: UUID) -> None:
+        digest = self._keys.identifier_digest(identifier)
+        self._new_patients[digest] = patient_id
+        self.batch.digests.append(digest)
+        self.batch.digest_patients.append(patient_id)
+
+    def _stream(self, patient_id: UUID, target: Target, stream_id: UUID | None = None) -> Stream:
+        stream_id = stream_id or target.stream_id(patient_id)
+        stream = self._holdings.stream(stream_id)
+        if stream is None:  # nothing was loaded for it, so the log has nothing of it
+            stream = Stream(stream_id, target.category)
+            self._holdings.hold(stream)
+        self.touched[stream_id] = stream
+        return stream
+
+    def _act(self, patient_id: UUID, act: Act) -> list[tuple[EventId, str]]:
+        stream = self._stream(patient_id, act.target, act.stream_id)
+        if act.stream_id is not None and not stream.events:
+            raise NotFound(f"no such {act.target.category}")
+        if act.nothing_after is not None and stream.last_position > act.nothing_after:
+            raise StalePrecondition("something newer was recorded; read again and decide again")
+        return [self._record(patient_id, stream, act, decided) for decided in stream.decide(act.act, act.occurred)]
+
+    def _record(self, patient_id: UUID, stream: Stream, act: Act, decided: Decided) -> tuple[EventId, str]:
+        batch, key = self.batch, self._holdings.keys[patient_id]
+        version, stored = stream.version + 1, decided.fact.stored
+        batch.stream_ids.append(stream.stream_id)
+        batch.versions.append(version)
+        batch.patient_ids.append(patient_id)
+        batch.types.append(stored)
+        batch.occurred_ats.append(act.occurred.at)
+        batch.precisions.append(PRECISION_LETTERS[act.occurred.precision])
+        batch.payloads.append(seal(key, stream.stream_id, version, stored, decided.body, act.provenance))
+        batch.key_ids.append(key.key_id)
+        position = self._seen + len(batch.versions)
+        event = Recorded(
+            position, self._now, stream.stream_id, version, patient_id, 0, act.occurred, decided.fact, act.provenance
+        )
+        stream.extend(event, decided.body)
+        return event.event_id, stored
+
+    def _mark(self) -> tuple[int, int, int]:
+        return len(self.batch.versions), len(self.batch.digests), len(self.batch.new_key_ids)
+
+    def _undo(self, mark: tuple[int, int, int]) -> None:
+        """Takes back one part: its events, the identifiers it linked and the patient it registered."""
+        batch, (events, links, keys) = self.batch, mark
+        for stream_id in set(batch.stream_ids[events:]):
+            self.touched[stream_id].undo(self._seen + events)
+        for digest in batch.digests[links:]:
+            del self._new_patients[digest]
+        for columns, length in ((_EVENT_COLUMNS, events), (_LINK_COLUMNS, links), (_KEY_COLUMNS, keys)):
+            for column in columns:
+                del getattr(batch, column)[length:]
+
+    def _receipt(self, work: Work, conclusion: Conclusion, first: int) -> None:
+        batch = self.batch
+        batch.receipt_keys.append(work.key)
+        batch.receipt_sources.append(work.source)
+        batch.receipt_digests.append(work.digest)
+        batch.receipt_outcomes.append(conclusion.outcome)
+        batch.receipt_answers.append(conclusion.answer)
+        batch.receipt_firsts.append(first)
+        batch.receipt_counts.append(len(batch.versions) - first + 1)
+        batch.receipt_replaces.append(work.replaces)
+
+    def _raw(self, work: Work, patients: set[UUID]) -> None:
+        """One patient's bytes fall under that patient's key, all others under a key that ends with its month."""
+        key = self._holdings.keys[patients.pop()] if len(patients) == 1 else self._monthly.key
+        self.batch.raw_keys.append(work.key)
+        self.batch.raw_key_ids.append(key.key_id)
+        self.batch.raw_sealed.append(key.seal(work.raw or b"", work.key))
+
+    def _set_aside(self, work: Work, conclusion: Conclusion) -> None:
+        rejection = conclusion.rejection
+        self.batch.rejections.append(
+            {
+                "rejected_id": str(uuid4()),
+                "receipt_key": work.key.hex(),
+                "source": work.source,
+                "content_type": rejection.content_type if rejection else None,
+                "coordinates": rejection.coordinates if rejection else "",
+                "reasons": rejection.reasons if rejection else [],
+                "owner": rejection.owner if rejection else None,
+                "state": "open" if rejection else "resolved",
+            }
+        )
+
+
+class StalePrecondition(NotAllowed):
+    """The caller decided on an older state of this stream."""
+
+    code = STALE_PRECONDITION
+
+
+_EVENT_COLUMNS = (
+    "stream_ids", "versions", "patient_ids", "types", "occurred_ats", "precisions", "payloads", "key_ids"
+)  # fmt: skip
+_LINK_COLUMNS = ("digests", "digest_patients")
+_KEY_COLUMNS = ("new_key_ids", "new_key_patients", "new_keys")

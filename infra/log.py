@@ -1,0 +1,234 @@
+"""The log as a writer speaks to it: one connection, reads in one snapshot, and the one function that appends."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from domain.facts import Recorded
+from infra.keys import DataKey, KeyRing, KeyUnusable
+from infra.payloads import COLUMNS, recorded
+
+FENCED = "PCP01"
+# More than this written by others since we looked: forgetting everything is cheaper than naming it.
+TAIL_LIMIT = 20_000
+
+
+class Fenced(Exception):
+    """Another consumer has moved these offsets: this one no longer owns the partition and must stop."""
+
+
+class Appended(NamedTuple):
+    base: int
+    at: datetime
+    written_by_others: list[UUID] | None
+
+
+class Stale(NamedTuple):
+    """Read again and decide again; None: forget everything held."""
+
+    streams: list[UUID] | None
+
+
+class Known(NamedTuple):
+    keys: list[bytes]
+
+
+class ReceiptRow(NamedTuple):
+    digest: bytes
+    outcome: str
+    answer: bytes
+    first_position: int | None
+    last_position: int | None
+    position: int
+
+
+class Loaded(NamedTuple):
+    """All as known at `position`. `written` names streams with events after the position asked about."""
+
+    position: int
+    written: list[UUID] | None
+    patients: dict[bytes, UUID]
+    streams: dict[UUID, list[Recorded]]
+    keys: dict[UUID, DataKey]
+
+
+@dataclass(slots=True)
+class Batch:
+    """The arguments of `append`, column by column. Empty columns are sent as nulls."""
+
+    stream_ids: list[UUID] = field(default_factory=list)
+    versions: list[int] = field(default_factory=list)
+    patient_ids: list[UUID] = field(default_factory=list)
+    types: list[str] = field(default_factory=list)
+    occurred_ats: list[datetime] = field(default_factory=list)
+    precisions: list[str] = field(default_factory=list)
+    payloads: list[bytes] = field(default_factory=list)
+    key_ids: list[UUID] = field(default_factory=list)
+    new_key_ids: list[UUID] = field(default_factory=list)
+    new_key_patients: list[UUID] = field(default_factory=list)
+    new_keys: list[bytes] = field(default_factory=list)
+    digests: list[bytes] = field(default_factory=list)
+    digest_patients: list[UUID] = field(default_factory=list)
+    receipt_keys: list[bytes] = field(default_factory=list)
+    receipt_sources: list[str] = field(default_factory=list)
+    receipt_digests: list[bytes] = field(default_factory=list)
+    receipt_outcomes: list[str] = field(default_factory=list)
+    receipt_answers: list[bytes] = field(default_factory=list)
+    receipt_firsts: list[int] = field(default_factory=list)
+    receipt_counts: list[int] = field(default_factory=list)
+    receipt_replaces: list[bool] = field(default_factory=list)
+    raw_keys: list[bytes] = field(default_factory=list)
+    raw_key_ids: list[UUID | None] = field(default_factory=list)
+    raw_sealed: list[bytes] = field(default_factory=list)
+    rejections: list[dict[str, Any]] = field(default_factory=list)
+    offsets: list[dict[str, Any]] = field(default_factory=list)
+
+    def arguments(self) -> list[Any]:
+        columns = [getattr(self, each.name) or None for each in fields(self)]
+        precisions, rejections, offsets = 5, -2, -1
+        columns[precisions] = "".join(self.precisions) or None
+        columns[rejections] = Jsonb(self.rejections) if self.rejections else None
+        columns[offsets] = Jsonb(self.offsets) if self.offsets else None
+        return columns
+
+
+_TYPES = """uuid[] int4[] uuid[] text[] timestamptz[] text bytea[] uuid[] uuid[] uuid[] bytea[] bytea[] uuid[] bytea[]
+            text[] bytea[] text[] bytea[] int4[] int4[] bool[] bytea[] uuid[] bytea[] jsonb jsonb"""
+_PLACES = ", ".join(f"%b::{each}" for each in _TYPES.split())
+_APPEND = f"select answer, base, at, streams, keys from log.append(%b::bigint, %b::uuid[], {_PLACES})"  # noqa: S608
+_HEAD = "select coalesce(max(position), 0) from log.events"
+_STREAMS = f"""select {COLUMNS} from log.events
+                where stream_id = any(%b) and patient_id = any(%b) order by stream_id, version"""  # noqa: S608 our own
+_KEYS = "select key_id, patient_id, wrapped from log.keys where patient_id = any(%b)"
+_RECEIPTS = """select key, digest, outcome, answer, first_position, last_position, position
+                 from log.receipts where key = any(%b)"""
+
+
+class Log:
+    """Not thread-safe. `connect` gives a fresh autocommit connection of role writer."""
+
+    def __init__(self, connect: Callable[[], "psycopg.Connection[Any]"], keys: KeyRing) -> None:
+        self._connect = connect
+        self._keys = keys
+        self._connection: psycopg.Connection[Any] | None = None
+
+    @property
+    def connection(self) -> "psycopg.Connection[Any]":
+        if self._connection is None or self._connection.closed:
+            self._connection = self._connect()
+        return self._connection
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def load(
+        self,
+        seen: int,
+        digests: Sequence[bytes],
+        wanted: Callable[[dict[bytes, UUID]], tuple[Iterable[UUID], Iterable[UUID]]],
+        locked: bool = False,
+    ) -> Loaded:
+        """Everything in one snapshot. `wanted`, given the patients found, names (streams, patients whose keys are
+        needed). `locked`: the caller holds the append lock in a transaction, so nothing can change meanwhile."""
+        if locked:
+            return self._load(seen, digests, wanted)
+        connection = self.connection
+        connection.execute("begin isolation level repeatable read read only")
+        try:
+            return self._load(seen, digests, wanted)
+        finally:
+            if not connection.closed:
+                connection.execute("commit")
+
+    def _load(
+        self,
+        seen: int,
+        digests: Sequence[bytes],
+        wanted: Callable[[dict[bytes, UUID]], tuple[Iterable[UUID], Iterable[UUID]]],
+    ) -> Loaded:
+        position = _one(self.connection, _HEAD)
+        written = self._written_since(seen, position)
+        patients = self._patients(digests)
+        streams, key_patients = wanted(patients)
+        keys = self._patient_keys(key_patients)
+        return Loaded(position, written, patients, self._streams(list(streams), keys), keys)
+
+    def append(self, seen: int, reads: Sequence[UUID], batch: Batch) -> Appended | Stale | Known:
+        """Raises Fenced, psycopg.Error."""
+        arguments = [seen, list(reads), *batch.arguments()]
+        try:
+            row = self.connection.execute(_APPEND, arguments, binary=True).fetchone()
+        except psycopg.DatabaseError as error:
+            if error.sqlstate == FENCED:
+                raise Fenced("another consumer has moved these offsets") from error
+            raise
+        if row is None:
+            raise psycopg.DataError("append gave no answer")
+        answer, base, at, streams, known = row
+        match answer:
+            case "appended":
+                return Appended(base, at, streams)
+            case "known":
+                return Known(known)
+            case _:
+                return Stale(streams if answer == "stale" else [])
+
+    def receipts(self, keys: Sequence[bytes]) -> dict[bytes, ReceiptRow]:
+        rows = self.connection.execute(_RECEIPTS, [list(keys)], binary=True)
+        return {row[0]: ReceiptRow(*row[1:]) for row in rows}
+
+    def next_offsets(self, cluster_id: str, topic_id: str) -> dict[int, int]:
+        rows = self.connection.execute(
+            "select partition, next_offset from log.offsets where cluster_id = %s and topic_id = %s",
+            [cluster_id, topic_id],
+        )
+        return dict(rows.fetchall())
+
+    def monthly_key(self, candidate: UUID, month: Any, wrapped: bytes) -> tuple[UUID, bytes]:
+        row = self.connection.execute(
+            "select key_id, wrapped from log.monthly_key(%b, %b, %b)", [candidate, month, wrapped], binary=True
+        ).fetchone()
+        if row is None:
+            raise KeyUnusable("no monthly key")
+        return row[0], row[1]
+
+    def _written_since(self, seen: int, position: int) -> list[UUID] | None:
+        if position - seen > TAIL_LIMIT:
+            return None
+        if position == seen:
+            return []
+        rows = self.connection.execute("select distinct stream_id from log.events where position > %b", [seen])
+        return [row[0] for row in rows]
+
+    def _patients(self, digests: Sequence[bytes]) -> dict[bytes, UUID]:
+        if not digests:
+            return {}
+        query = "select digest, patient_id from log.identifiers where digest = any(%b)"
+        return dict(self.connection.execute(query, [list(digests)], binary=True).fetchall())
+
+    def _patient_keys(self, patients: Iterable[UUID]) -> dict[UUID, DataKey]:
+        wanted = list(patients)
+        if not wanted:
+            return {}
+        rows = self.connection.execute(_KEYS, [wanted], binary=True)
+        return {patient: self._keys.unwrap(key_id, wrapped) for key_id, patient, wrapped in rows}
+
+    def _streams(self, stream_ids: list[UUID], keys: dict[UUID, DataKey]) -> dict[UUID, list[Recorded]]:
+        found: dict[UUID, list[Recorded]] = {stream_id: [] for stream_id in stream_ids}
+        if stream_ids:
+            patient = 4
+            for row in self.connection.execute(_STREAMS, [stream_ids, list(keys)], binary=True):
+                found[row[2]].append(recorded(row, keys[row[patient]]))
+        return found
+
+
+def _one(connection: "psycopg.Connection[Any]", query: str) -> int:
+    row = connection.execute(query).fetchone()
+    return int(row[0]) if row else 0
