@@ -4,11 +4,13 @@ Clinical findings open only when someone told the patient, or released them; no 
 betray a finding by its mere existence (an oncology clinic, a charity's offer) waits for the same moment.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 from uuid import UUID
 
-from domain import pathway, patient, referral
+from domain import care_plan, pathway, patient, referral
+from domain.care_plan import PathwayPoint
 from domain.catalogue import category_of
 from domain.facts import Category, Fact, Recorded
 from domain.pathway import InformedOfOutcome, Told
@@ -39,6 +41,23 @@ _FOLLOWS_DIAGNOSIS: tuple[type[Fact], ...] = (
     pathway.InvestigationRequested,
     pathway.InvestigationPerformed,
 )
+# What these say of why and to what end would betray a finding that is not told yet.
+_HINTS: Mapping[type[Fact], tuple[str, ...]] = MappingProxyType(
+    {
+        pathway.TreatmentStarted: ("intent", "event_type"),
+        pathway.TreatmentEnded: ("reason",),
+        pathway.PathwayClosed: ("reason",),
+    }
+)
+_HINTED_AT = ("diagnosis", "stage", "recurrence", "progression")
+# A needs assessment for a turn of the illness that nobody has told of; any of these, told, opens it.
+_POINTS_THAT_BETRAY: Mapping[PathwayPoint, frozenset[str]] = MappingProxyType(
+    {
+        PathwayPoint.RECURRENCE: frozenset({"recurrence"}),
+        PathwayPoint.TRANSITION_TO_PALLIATIVE_CARE: frozenset({"recurrence", "progression", "treatment-plan"}),
+        PathwayPoint.PALLIATIVE_OR_END_OF_LIFE: frozenset({"recurrence", "progression", "treatment-plan"}),
+    }
+)
 _BETRAYS_DIAGNOSIS: tuple[type[Fact], ...] = (
     patient.CareLeadNamed,
     patient.CareLeadEnded,
@@ -60,12 +79,21 @@ def as_seen_by_patient(history: Iterable[Recorded]) -> list[Recorded]:
     """`history` is effective, of one person, in order; the result is the part that is open to that person."""
     events = list(history)
     openings = _openings(events)
-    outcome_told = any(each.told.what in ("diagnosis", "ruled-out") for these in openings.values() for each in these)
-    return [
-        event
-        for place, event in enumerate(events)
-        if _is_open(event, place, openings.get(event.stream_id, []), outcome_told)
-    ]
+    told = frozenset(each.told.what for these in openings.values() for each in these)
+    untold: set[UUID] = set()
+    seen = []
+    for place, event in enumerate(events):
+        if _is_open(event, place, openings.get(event.stream_id, []), told):
+            seen.append(_without_hints(event) if event.stream_id in untold else event)
+        elif _FINDINGS.get(type(event.fact)) in _HINTED_AT:
+            untold.add(event.stream_id)
+    return seen
+
+
+def _without_hints(event: Recorded) -> Recorded:
+    """Since something was found that is not told yet, what is done shows without its reason and aim."""
+    hints = _HINTS.get(type(event.fact))
+    return event._replace(fact=event.fact.model_copy(update=dict.fromkeys(hints))) if hints else event
 
 
 def _openings(events: list[Recorded]) -> dict[UUID, list[_Opening]]:
@@ -77,13 +105,14 @@ def _openings(events: list[Recorded]) -> dict[UUID, list[_Opening]]:
     return openings
 
 
-def _is_open(event: Recorded, place: int, openings: list[_Opening], outcome_told: bool) -> bool:
+def _is_open(event: Recorded, place: int, openings: list[_Opening], told: frozenset[str]) -> bool:
     fact = event.fact
     category = category_of(type(fact))
+    outcome_told = bool(told & {"diagnosis", "ruled-out"})
     if category is Category.PATHWAY:
         return _is_pathway_fact_open(fact, place, openings)
     if category is Category.CARE_PLAN:
-        return outcome_told or _is_own_words(event)
+        return (outcome_told and _is_at_a_told_point(fact, told)) or _is_own_words(event)
     if isinstance(fact, referral.ReferralReceived) and fact.patient_told:
         return True
     if category in (Category.APPOINTMENT, Category.REFERRAL) or isinstance(fact, _BETRAYS_DIAGNOSIS):
@@ -94,20 +123,47 @@ def _is_open(event: Recorded, place: int, openings: list[_Opening], outcome_told
 def _is_pathway_fact_open(fact: Fact, place: int, openings: list[_Opening]) -> bool:
     what = _FINDINGS.get(type(fact))
     if what is not None:
-        return any(_opens(each, place, what, _code(fact)) for each in openings)
+        return any(_opens(each, place, what, _codes(fact)) for each in openings)
     if isinstance(fact, _FOLLOWS_DIAGNOSIS):
         return any(each.told.what == "diagnosis" for each in openings)
     return isinstance(fact, InformedOfOutcome)
 
 
-def _opens(opening: _Opening, place: int, what: str, code: str | None) -> bool:
-    return opening.place > place and opening.told.what == what and opening.told.code in (None, code)
+def _opens(opening: _Opening, place: int, what: str, codes: frozenset[str]) -> bool:
+    code = opening.told.code
+    return opening.place > place and opening.told.what == what and (code is None or code in codes)
 
 
-def _code(fact: Fact) -> str | None:
-    if isinstance(fact, pathway.DiagnosisAgreed):
-        return fact.icd10 or next((each.code for each in fact.codes), None)
-    return None
+def _codes(fact: Fact) -> frozenset[str]:
+    """All by which someone may have named this finding when telling of it."""
+    match fact:
+        case pathway.DiagnosisAgreed():
+            return frozenset(each.code for each in fact.codes) | ({fact.icd10} if fact.icd10 else set())
+        case pathway.TumourMarkerMeasured(marker=code) | pathway.CancerStateAssessed(finding=code):
+            return frozenset({code.code})
+        case (
+            pathway.InvestigationReported(code=named)
+            | pathway.CancerRecurred(code=named)
+            | pathway.CancerProgressed(code=named)
+        ):
+            return frozenset({named.code} if named else ())
+        case pathway.StagedBeforeTreatment(findings=findings) | pathway.StagedIntegrated(findings=findings):
+            # the code of one axis must not open the others
+            return frozenset(each.code.code for each in findings if each.code and len(findings) == 1)
+        case _:
+            return frozenset()
+
+
+def _is_at_a_told_point(fact: Fact, told: frozenset[str]) -> bool:
+    match fact:
+        case (
+            care_plan.AssessmentOffered(point=point)
+            | care_plan.AssessmentDeclined(point=point)
+            | care_plan.AssessmentSubmitted(point=point)
+        ):
+            return point not in _POINTS_THAT_BETRAY or bool(_POINTS_THAT_BETRAY[point] & told)
+        case _:
+            return True
 
 
 def _is_own_words(event: Recorded) -> bool:

@@ -6,6 +6,7 @@ Every projection folds it and every decision rests on it; nothing else knows of 
 from collections.abc import Iterable
 from datetime import timedelta
 from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from domain.annotation import Corrected, MarkedInError
@@ -15,14 +16,15 @@ from domain.times import Occurred, is_after
 
 # Clocks of hospital systems differ by minutes; more than this ahead is a mistyped date, not a skew.
 FUTURE_TOLERANCE = timedelta(hours=24)
+_first = itemgetter(0)
 
 
 def effective(events: Iterable[Recorded]) -> list[Recorded]:
     """`events` of one person in any order, as known at some position; the result is in the total order."""
     arrived = sorted(events, key=lambda event: event.position)
-    standing = _standing(arrived)
-    standing.sort(key=_moment)
-    return _content_order_within_ties(standing)
+    placed = [(_moment(event), event) for event in _standing(arrived)]
+    placed.sort(key=_first)
+    return _content_order_within_ties(placed)
 
 
 def _standing(arrived: list[Recorded]) -> list[Recorded]:
@@ -60,12 +62,13 @@ def _moment(event: Recorded) -> tuple[Any, ...]:
     return occurred.london_date, not occurred.is_date_only, occurred.at, RANK[type(event.fact)]
 
 
-def _content_order_within_ties(ordered: list[Recorded]) -> list[Recorded]:
-    """Facts of one kind and moment stand in the order of their content, so that arrival cannot reorder them."""
+def _content_order_within_ties(placed: list[tuple[tuple[Any, ...], Recorded]]) -> list[Recorded]:
+    """Facts of one kind and moment stand in the order of their content and then of their stream, so that arrival
+    cannot reorder them."""
     result: list[Recorded] = []
-    for _, ties in groupby(ordered, key=_moment):
-        group = list(ties)
+    for _, ties in groupby(placed, key=_first):
+        group = [event for _, event in ties]
         if len(group) > 1:
-            group.sort(key=lambda event: (fact_json(event.fact), event.position))
+            group.sort(key=lambda event: (fact_json(event.fact), event.stream_id, event.position))
         result.extend(group)
     return result

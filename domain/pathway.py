@@ -288,7 +288,6 @@ FACTS: tuple[type[Fact], ...] = (
     PerformanceStatusAssessed,
     DiscussedAtMdt,
     DecisionToTreatAgreed,
-    InformedOfOutcome,
     FasterDiagnosisEnded,
     TreatmentStarted,
     TreatmentDeclined,
@@ -297,6 +296,7 @@ FACTS: tuple[type[Fact], ...] = (
     CancerStateAssessed,
     CancerProgressed,
     CancerRecurred,
+    InformedOfOutcome,  # after all that can be told on the day on which it is found
     TreatmentPhaseEnded,
     FollowUpStratified,
     PathwayClosed,

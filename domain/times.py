@@ -36,16 +36,16 @@ class Occurred(NamedTuple):
 
     def words(self) -> str:
         """`2026`, `2026-03`, `2026-03-01` or an ISO instant with offset, as precise as was told."""
+        if self.precision is Precision.INSTANT:
+            return self.at.isoformat()
         day = self.london_date
         match self.precision:
             case Precision.YEAR:
                 return f"{day:%Y}"
             case Precision.MONTH:
                 return f"{day:%Y-%m}"
-            case Precision.DAY:
+            case _:
                 return day.isoformat()
-            case Precision.INSTANT:
-                return self.at.isoformat()
 
 
 def on(day: date) -> Occurred:

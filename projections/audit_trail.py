@@ -2,39 +2,41 @@
 of it. Nothing is left out: events marked in error or corrected stay, and say so."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
 from domain import annotation
+from domain.facts import Provenance, Recorded
 from projections.folding import NOT_RECORDED, Document, Entry, Handlers, Projection, explicit
 from projections.wording import in_words
 
 STANDS = "stands"
-_NAMED_IN_PROVENANCE = (
-    *("author", "performer", "organisation", "source", "source_event_id", "reason", "recorded_at_source"),
-    *("correlation_id", "causation_id", "rule_version"),
-)
+_PROVENANCE = tuple(Provenance.model_fields)
 
 
 @dataclass
 class Trail:
     lines: list[Document] = field(default_factory=list)
     by_event: dict[str, Document] = field(default_factory=dict)
+    # What is recorded in one batch has one time, and putting times into words costs most of a line.
+    recording: tuple[datetime | None, str] = (None, "")
     # Annotations of events that are not in this part of the history.
     early: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
 
 
 def _line(trail: Trail, fact: Any, entry: Entry) -> None:
-    told, event = entry.provenance, entry.event
+    event = entry.event
     line = {
+        **dict.fromkeys(_PROVENANCE, NOT_RECORDED),
+        **entry.provenance,
         "event": entry.because,
         "position": event.position,
         "kind": fact.stored,
         "text": in_words(fact),
         "occurred": entry.occurred,
         "precision": event.occurred.precision.value,
-        "recorded_at": event.recorded_at.isoformat(),
-        **{name: told.get(name) or NOT_RECORDED for name in _NAMED_IN_PROVENANCE},
+        "recorded_at": _recorded_at(trail, event),
         "standing": STANDS,
         "annotated_by": [],
         "because": entry.because,
@@ -43,6 +45,12 @@ def _line(trail: Trail, fact: Any, entry: Entry) -> None:
     trail.by_event[entry.because] = line
     for standing, by in trail.early.pop(entry.because, ()):
         _annotate(line, standing, by)
+
+
+def _recorded_at(trail: Trail, event: Recorded) -> str:
+    if event.recorded_at != trail.recording[0]:
+        trail.recording = (event.recorded_at, event.recorded_at.isoformat())
+    return trail.recording[1]
 
 
 def _marked_in_error(trail: Trail, fact: annotation.MarkedInError, entry: Entry) -> None:

@@ -24,15 +24,17 @@ class Tie(NamedTuple):
 
 @dataclass
 class Ties:
-    """By what makes the tie, such as ("pathway", stream id): the same reason told anew replaces what it said."""
+    """`ties` by what makes them, such as ("pathway", stream id): the same reason told anew replaces what it said.
+    `reporters` are organisations by their first report."""
 
     ties: dict[tuple[str, str], Tie] = field(default_factory=dict)
+    reporters: dict[str, str] = field(default_factory=dict)
 
 
 def _reported(state: Ties, _: Any, entry: Entry) -> None:
     organisation = entry.provenance.get("organisation")
-    if organisation is not None:
-        state.ties[("reported", organisation)] = Tie(organisation, None, entry.because)
+    if organisation is not None and organisation not in state.reporters:
+        state.reporters[organisation] = entry.because
 
 
 def _member(key: str) -> Handler:
@@ -90,8 +92,8 @@ HANDLERS: Handlers = MappingProxyType(
 
 
 def document(state: Ties) -> Document:
-    """Sorted codes and ids, and for each the event that made its (latest) tie."""
-    organisations: dict[str, str] = {}
+    """Sorted codes and ids, and for each the event that made its tie."""
+    organisations = {code.upper(): event for code, event in state.reporters.items() if _ODS_CODE.fullmatch(code)}
     professionals: dict[str, str] = {}
     for tie in state.ties.values():
         if tie.organisation is not None and _ODS_CODE.fullmatch(tie.organisation):

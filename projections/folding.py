@@ -18,14 +18,14 @@ Document: TypeAlias = dict[str, Any]
 
 
 class Entry:
-    """One event as folds read it; what several of them need is made once, whichever asks first."""
+    """One event as folds read it, `stream` being its stream's id in words; what several folds need is made once."""
 
     __slots__ = ("_item", "_provenance", "because", "event", "fact", "occurred", "stream")
 
-    def __init__(self, event: Recorded) -> None:
+    def __init__(self, event: Recorded, stream: str) -> None:
         self.event = event
         self.fact: Fact = event.fact
-        self.stream = str(event.stream_id)
+        self.stream = stream
         self.because = f"{self.stream}/{event.version}"
         self.occurred = event.occurred.words()
         self._item: Document | None = None
@@ -45,9 +45,12 @@ class Entry:
 
     @property
     def provenance(self) -> Mapping[str, Any]:
-        """As stored, undecoded into classes: absent members were not recorded."""
+        """The members that were told, as stored and not decoded into classes."""
         if self._provenance is None:
-            self._provenance = orjson.loads(self.event.provenance_json)
+            told = orjson.loads(self.event.provenance_json)
+            if None in told.values():
+                told = {name: each for name, each in told.items() if each is not None}
+            self._provenance = told
         return self._provenance
 
     def stamped(self, value: Any) -> Document:
@@ -86,9 +89,7 @@ class Projection(NamedTuple):
     input: Literal["effective", "recorded"] = "effective"
 
     def fold(self, state: State, event: Recorded) -> None:
-        self.fold_entry(state, Entry(event))
-
-    def fold_entry(self, state: State, entry: Entry) -> None:
+        entry = Entry(event, str(event.stream_id))
         if self.every is not None:
             self.every(state, entry.fact, entry)
         handler = self.handlers.get(type(entry.fact))
@@ -100,24 +101,35 @@ def fold_all(projections: Iterable[Projection], recorded: Iterable[Recorded]) ->
     """Documents by name, from all events of one person as known at some position, annotations included."""
     chosen = tuple(projections)
     arrived = sorted(recorded, key=lambda event: event.position)
-    entries = {event.position: Entry(event) for event in arrived}
-    folded: dict[str, Document] = {}
-    standing = [each for each in chosen if each.input == "effective"]
-    if standing:
-        folded |= _fold(standing, [_entry(entries, event) for event in effective(arrived)])
-    folded |= _fold([each for each in chosen if each.input == "recorded"], list(entries.values()))
+    entries = _entries(arrived)
+    at_position = {entry.event.position: entry for entry in entries}
+    standing = [_entry(at_position, event) for event in effective(arrived)]
+    folded = _fold([each for each in chosen if each.input == "effective"], standing)
+    folded |= _fold([each for each in chosen if each.input == "recorded"], entries)
     return {each.name: folded[each.name] for each in chosen}
 
 
 def fold_in_order(projections: Iterable[Projection], history: Iterable[Recorded]) -> dict[str, Document]:
     """Documents by name, from exactly these events in this order, such as the part that a patient may see."""
-    return _fold(tuple(projections), [Entry(event) for event in history])
+    return _fold(tuple(projections), _entries(history))
 
 
-def _entry(entries: Mapping[int, Entry], event: Recorded) -> Entry:
+def _entries(events: Iterable[Recorded]) -> list[Entry]:
+    """A person has many events in few streams; putting a UUID into words costs as much as a small handler."""
+    streams: dict[int, str] = {}
+    entries = []
+    for event in events:
+        stream = streams.get(event.stream_id.int)
+        if stream is None:
+            stream = streams[event.stream_id.int] = str(event.stream_id)
+        entries.append(Entry(event, stream))
+    return entries
+
+
+def _entry(at_position: Mapping[int, Entry], event: Recorded) -> Entry:
     """A corrected event differs from what was recorded at its position."""
-    entry = entries[event.position]
-    return entry if entry.fact is event.fact else Entry(event)
+    entry = at_position[event.position]
+    return entry if entry.fact is event.fact else Entry(event, entry.stream)
 
 
 def _fold(projections: Sequence[Projection], entries: Sequence[Entry]) -> dict[str, Document]:

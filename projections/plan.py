@@ -160,7 +160,9 @@ def document(plan: Plan) -> Document:
         "about_me": person.about_me(plan),
         "contacts": person.contacts(plan),
     }
-    return about | sections | {"not_recorded": empty_sections(sections)}
+    told = {name: each for name, each in sections.items() if not name.startswith("other_")}
+    not_recorded = empty_sections(told | {"goals": plan.goals, "actions": plan.actions})
+    return about | sections | {"not_recorded": not_recorded}
 
 
 def _needs_goals_actions(plan: Plan) -> Document:

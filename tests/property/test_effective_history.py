@@ -1,0 +1,105 @@
+"""The effective history against an oracle that is slow and plainly right."""
+
+from datetime import timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.annotation import Corrected, MarkedInError
+from domain.catalogue import CATALOGUE, FACTS
+from domain.facts import Fact, Recorded, fact_json
+from domain.history import effective
+from domain.pathway import PerformanceStatusAssessed
+from domain.times import Occurred, Precision
+from tests.builders import Happening, recorded, target_of
+from tests.strategies import REPORTABLE, facts, happenings, times
+
+
+def slow_effective(events: list[Recorded]) -> list[Recorded]:
+    standing = [stands for event in events for stands in _as_it_stands(event, events)]
+    result: list[Recorded] = []
+    while standing:
+        first = standing[0]
+        for other in standing:
+            if _key(other) < _key(first):
+                first = other
+        standing.remove(first)
+        result.append(first)
+    return result
+
+
+def _as_it_stands(event: Recorded, events: list[Recorded]) -> list[Recorded]:
+    if isinstance(event.fact, MarkedInError | Corrected):
+        return []
+    fact: Fact = event.fact
+    last = 0
+    for other in events:
+        if other.stream_id != event.stream_id:
+            continue
+        if isinstance(other.fact, MarkedInError) and event.version in other.fact.versions:
+            return []
+        if isinstance(other.fact, Corrected) and other.fact.version == event.version and other.position > last:
+            last = other.position
+            fact = CATALOGUE[other.fact.replaced_by](**other.fact.replacement)
+    return [event._replace(fact=fact)]
+
+
+def _key(event: Recorded) -> tuple[Any, ...]:
+    at, precision = event.occurred
+    if at - event.recorded_at > timedelta(days=1):
+        at, precision = event.recorded_at, Precision.INSTANT
+    london_day = at.astimezone(ZoneInfo("Europe/London")).strftime("%Y-%m-%d")
+    dated_first = 0 if precision != Precision.INSTANT else 1
+    kind = list(FACTS).index(type(event.fact))
+    return london_day, dated_first, at, kind, fact_json(event.fact), event.stream_id, event.position
+
+
+@st.composite
+def annotated(draw: st.DrawFn) -> list[Recorded]:
+    """Facts, some of them later marked in error or corrected, and some said to happen years ahead."""
+    told = draw(happenings(max_size=15))
+    told = [_perhaps_mistyped(draw, each) for each in told]
+    for _ in range(draw(st.integers(0, 6)) if told else 0):
+        target, _, occurred = draw(st.sampled_from(told))
+        version = draw(st.integers(1, 4))
+        told.append((target, draw(_annotations(version)), occurred))
+    return recorded(told)
+
+
+def _perhaps_mistyped(draw: st.DrawFn, happening: Happening) -> Happening:
+    target, fact, occurred = happening
+    years = draw(st.sampled_from([0, 0, 0, 40]))
+    return target, fact, Occurred(occurred.at + timedelta(days=365 * years), occurred.precision)
+
+
+def _annotations(version: int) -> st.SearchStrategy[Fact]:
+    replacement = PerformanceStatusAssessed(scale="ECOG", value="2")
+    corrected = Corrected(version=version, replaced_by=replacement.stored, replacement=replacement.model_dump())
+    return st.sampled_from([MarkedInError(versions=(version, version + 1)), corrected])
+
+
+@given(annotated(), st.randoms(use_true_random=False))
+def test_it_is_what_the_oracle_says_in_whatever_order_events_are_read(events: list[Recorded], random: Any) -> None:
+    read = list(events)
+    random.shuffle(read)
+    assert effective(read) == slow_effective(events)
+
+
+@given(annotated())
+def test_it_is_its_own_effective_history(events: list[Recorded]) -> None:
+    standing = effective(events)
+    assert effective(standing) == standing
+
+
+@given(st.lists(st.tuples(facts(REPORTABLE), times()), max_size=12, unique_by=repr), st.randoms(use_true_random=False))
+def test_arrival_does_not_change_its_order(told: list[tuple[Fact, Occurred]], random: Any) -> None:
+    arrived = list(dict.fromkeys((target_of(fact), fact, occurred) for fact, occurred in told))
+    shuffled = list(arrived)
+    random.shuffle(shuffled)
+    assert _content(effective(recorded(shuffled))) == _content(effective(recorded(arrived)))
+
+
+def _content(events: list[Recorded]) -> list[tuple[Fact, Occurred]]:
+    return [(event.fact, event.occurred) for event in events]
