@@ -63,12 +63,16 @@ def _moment(event: Recorded) -> tuple[Any, ...]:
 
 
 def _content_order_within_ties(placed: list[tuple[tuple[Any, ...], Recorded]]) -> list[Recorded]:
-    """Facts of one kind and moment stand in the order of their content and then of their stream, so that arrival
-    cannot reorder them."""
+    """Facts of one kind and moment stand in an order that arrival cannot change."""
     result: list[Recorded] = []
     for _, ties in groupby(placed, key=_first):
         group = [event for _, event in ties]
         if len(group) > 1:
-            group.sort(key=lambda event: (fact_json(event.fact), event.stream_id, event.position))
+            group.sort(key=_content)
         result.extend(group)
     return result
+
+
+def _content(event: Recorded) -> tuple[Any, ...]:
+    """A month and its first day are one moment told twice, so the time as told counts too."""
+    return fact_json(event.fact), event.occurred, event.stream_id, event.position

@@ -53,7 +53,8 @@ def _key(event: Recorded) -> tuple[Any, ...]:
     london_day = at.astimezone(ZoneInfo("Europe/London")).strftime("%Y-%m-%d")
     dated_first = 0 if precision != Precision.INSTANT else 1
     kind = list(FACTS).index(type(event.fact))
-    return london_day, dated_first, at, kind, fact_json(event.fact), event.stream_id, event.position
+    told = (fact_json(event.fact), event.occurred.at, str(event.occurred.precision))
+    return london_day, dated_first, at, kind, *told, event.stream_id, event.position
 
 
 @st.composite
