@@ -1,0 +1,115 @@
+"""FHIR (R4, and what e-RS sends of STU3) to the plan's facts. One entry for every resource of a document."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from pydantic import ValidationError
+
+from consumers import ers, mns
+from consumers.fhir_appointment import appointment, patient_of_appointment
+from consumers.fhir_bundle import Part, parts, refused
+from consumers.fhir_care_plan import care_plan, care_team, goal
+from consumers.fhir_condition import condition
+from consumers.fhir_encounter import encounter
+from consumers.fhir_medication import medication
+from consumers.fhir_message import Message, Resource
+from consumers.fhir_not_ours import NOT_OURS
+from consumers.fhir_observation import observation
+from consumers.fhir_pathway import Outcome
+from consumers.fhir_patient import patient
+from consumers.fhir_procedure import procedure
+from consumers.fhir_service_request import service_request
+from consumers.fhir_subject import patient_in, subject_of
+from consumers.translation import Entry, NotOurs, Refusal, Refused, Sender, Translated
+from domain.cancer_codes import CancerCodes, shipped
+from domain.identity import PatientReference
+
+TRANSLATORS: Mapping[str, Callable[[Message, Resource], Outcome]] = MappingProxyType(
+    {
+        "Appointment": appointment,
+        "CarePlan": care_plan,
+        "CareTeam": care_team,
+        "Condition": condition,
+        "Encounter": encounter,
+        "Goal": goal,
+        "MedicationAdministration": medication,
+        "MedicationRequest": medication,
+        "MedicationStatement": medication,
+        "Observation": observation,
+        "Patient": patient,
+        "Procedure": procedure,
+        "ReferralRequest": ers.referral_request,
+        "ServiceRequest": service_request,
+    }
+)
+# Whose it is, where the type does not say so in `subject` or `patient`.
+PATIENTS: Mapping[str, Callable[[Message, Resource], PatientReference]] = MappingProxyType(
+    {"Appointment": patient_of_appointment, "Patient": patient_in}
+)
+
+
+def translate(document: Any, sender: Sender, codes: CancerCodes | None = None) -> list[Entry]:
+    """`document` is decoded JSON of any shape; `codes` are the shipped lists unless a deployment adds to them.
+
+    Never raises: what cannot be read is refused at its place, and a bad resource never spoils its neighbours.
+    """
+    if mns.is_signal(document):
+        return mns.translate(document, sender)
+    found = parts(document)
+    message = Message(sender, codes or shipped(), (each for each in found if isinstance(each, Resource)))
+    return [_entry(message, part) for part in found]
+
+
+def _entry(message: Message, part: Part) -> Entry:
+    if isinstance(part, Refused):
+        return part
+    place = part.reading.pointer
+    try:
+        return _translated(message, part, place)
+    except Refusal as refusal:
+        return refused(place, _known_kind(part.kind), refusal)
+    except ValidationError as error:
+        return _unfit(part, place, error)
+
+
+def _translated(message: Message, resource: Resource, place: str) -> Entry:
+    if mns.is_notification(resource):
+        patient_told, instructions = mns.notification(resource, message.sender)
+        return Translated(place, resource.kind, patient_told, instructions)
+    if resource.kind == "Parameters":
+        raise ers.refuse_call(resource)
+    translator = TRANSLATORS.get(resource.kind)
+    if translator is None:
+        return _not_ours(resource, place)
+    outcome = translator(message, resource)
+    if isinstance(outcome, str):
+        return NotOurs(place, resource.kind, outcome)
+    return Translated(place, resource.kind, PATIENTS.get(resource.kind, subject_of)(message, resource), outcome)
+
+
+def _not_ours(resource: Resource, place: str) -> NotOurs:
+    why = NOT_OURS.get(resource.kind)
+    if why is None:
+        raise resource.get("resourceType").refusal(
+            "unknown-resource-type", "FHIR has no resource of this type", "send a resource type of FHIR R4"
+        )
+    return NotOurs(place, resource.kind, why)
+
+
+def _unfit(resource: Resource, place: str, error: ValidationError) -> Refused:
+    """A value that reads well but does not fit the fact. Only our own field names are told, never the value."""
+    names = sorted({str(each["loc"][0]) for each in error.errors(include_input=False) if each["loc"]})
+    return Refused(
+        pointer=place,
+        kind=_known_kind(resource.kind),
+        code="unfit-value",
+        field=place,
+        detail=f"a value does not fit what is recorded as {', '.join(names) or 'a fact'}",
+        action="shorten or correct the value",
+    )
+
+
+def _known_kind(kind: str) -> str:
+    """A type of FHIR; anything else is a value of the message and not repeated."""
+    return kind if kind in TRANSLATORS or kind in NOT_OURS or kind == "Parameters" else "unknown"
