@@ -4,7 +4,7 @@ The database and its roles come first, from someone who may create them: `prepar
 """
 
 from importlib.resources import files
-from typing import Any, LiteralString, cast
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -22,7 +22,7 @@ class MigrationError(Exception):
 
 def prepare(superuser: Connection, database: str) -> None:
     """The roles, and an empty database that the owner role owns. May be repeated; sets no passwords."""
-    superuser.execute(cast("LiteralString", _read("0000_roles.sql")))
+    superuser.execute(_read("0000_roles.sql"))
     exists = superuser.execute("select from pg_database where datname = %s", [database]).fetchone()
     if exists is None:
         create = sql.SQL("create database {} owner owner template template0 encoding 'UTF8' locale 'C'")
@@ -47,7 +47,7 @@ def migrate(owner: Connection) -> list[str]:
 
 def _apply(owner: Connection, name: str) -> None:
     try:
-        owner.execute(cast("LiteralString", _read(name)))
+        owner.execute(_read(name))
     except psycopg.Error as error:
         raise MigrationError(f"migration {name} failed: {error.diag.message_primary}") from error
     owner.execute("insert into public.migrations (name) values (%s)", [name])
@@ -58,5 +58,5 @@ def _names() -> list[str]:
     return sorted(name for name in found if name.endswith(".sql") and name != "0000_roles.sql")
 
 
-def _read(name: str) -> str:
-    return files("infra").joinpath("migrations", name).read_text(encoding="utf-8")
+def _read(name: str) -> bytes:
+    return files("infra").joinpath("migrations", name).read_bytes()

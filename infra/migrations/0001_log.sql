@@ -365,6 +365,27 @@ begin
 end
 $$;
 
+-- The last position recorded at or before a moment; 0 when there is none. Times follow positions, so halving finds
+-- it without an index on times, which every append would pay for.
+create function log.position_at(moment timestamptz) returns bigint language plpgsql stable
+set search_path = pg_catalog as $$
+declare
+    low bigint := 0;
+    high bigint := coalesce((select max(position) from log.events), 0);
+    middle bigint;
+begin
+    while low < high loop
+        middle := (low + high + 1) / 2;
+        if (select recorded_at from log.events where position = middle) <= moment then
+            low := middle;
+        else
+            high := middle - 1;
+        end if;
+    end loop;
+    return low;
+end
+$$;
+
 revoke all on all functions in schema log from public;
 grant usage on schema log to writer, projector, reader, auditor;
 grant usage on schema read to reader, auditor, writer;
@@ -377,6 +398,7 @@ grant select on log.events, log.keys, log.epoch to projector;
 grant select on log.events, log.keys, log.identifiers, log.epoch, log.rejected to reader;
 grant select on all tables in schema log to auditor;
 grant execute on function log.leaf to auditor;
+grant execute on function log.position_at to reader, auditor, projector;
 grant insert (patient_id, actor, role, organisation, purpose, outcome, projection, through_position, answer_hash,
     correlation_id) on access.reads to reader;
 grant select on access.reads to reader, auditor;

@@ -1,0 +1,85 @@
+"""Where documents stand: one table for each projection and version, one sealed document for each person.
+
+Read models are rebuilt, never migrated: another version is another table.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import orjson
+import psycopg
+from psycopg import sql
+
+from infra.keys import DataKey
+from projections.folding import Document, Projection
+
+
+class Stored(NamedTuple):
+    """A document as it goes into its table: `through` is the position up to which the person's history is in it."""
+
+    patient_id: UUID
+    through: int
+    key_id: UUID
+    body: bytes
+    clear: bytes
+
+
+def table_name(projection: Projection) -> str:
+    return f"{projection.name}_v{projection.version}"
+
+
+def table(projection: Projection) -> sql.Identifier:
+    return sql.Identifier("read", table_name(projection))
+
+
+def sealed(projection: Projection, patient_id: UUID, through: int, key: DataKey, document: Document) -> Stored:
+    body = key.seal(orjson.dumps(document), _place(projection, patient_id))
+    return Stored(patient_id, through, key.key_id, body, orjson.dumps(projection.clear(document)))
+
+
+def opened(projection: Projection, patient_id: UUID, key: DataKey, body: bytes) -> Document:
+    """Raises KeyUnusable where the key or the place is wrong."""
+    document: Document = orjson.loads(key.open(body, _place(projection, patient_id)))
+    return document
+
+
+def create(connection: "psycopg.Connection[Any]", projections: Sequence[Projection]) -> None:
+    """Tables and checkpoints of new projections and versions, empty at position 0."""
+    for each in projections:
+        connection.execute(
+            sql.SQL(
+                """create table if not exists {} (
+                    patient_id uuid primary key, through_position bigint not null, key_id uuid not null,
+                    body bytea not null, clear jsonb not null)"""
+            ).format(table(each))
+        )
+        index = sql.Identifier(f"{table_name(each)}_clear")
+        connection.execute(
+            sql.SQL("create index if not exists {} on {} using gin (clear jsonb_path_ops)").format(index, table(each))
+        )
+        connection.execute(
+            "insert into read.checkpoints (projection, position) values (%s, 0) on conflict do nothing",
+            [table_name(each)],
+        )
+
+
+def upsert(connection: "psycopg.Connection[Any]", projection: Projection, documents: Sequence[Stored]) -> None:
+    if not documents:
+        return
+    columns = [list(column) for column in zip(*documents, strict=True)]
+    connection.execute(
+        sql.SQL(
+            """insert into {} (patient_id, through_position, key_id, body, clear)
+               select patient_id, through, key_id, body, convert_from(clear, 'UTF8')::jsonb
+                 from unnest(%b::uuid[], %b::bigint[], %b::uuid[], %b::bytea[], %b::bytea[])
+                   as n(patient_id, through, key_id, body, clear)
+               on conflict (patient_id) do update set through_position = excluded.through_position,
+                   key_id = excluded.key_id, body = excluded.body, clear = excluded.clear"""
+        ).format(table(projection)),
+        columns,
+    )
+
+
+def _place(projection: Projection, patient_id: UUID) -> bytes:
+    return patient_id.bytes + table_name(projection).encode()

@@ -1,0 +1,113 @@
+"""Persons' histories as the engine reads them: from the log, with what was decoded before kept in bounded memory."""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import psycopg
+
+from domain.facts import Recorded
+from infra.keys import DataKey, KeyRing, KeyUnusable
+from infra.payloads import COLUMNS, recorded
+
+# Measured: a decoded event, with its row of bookkeeping, takes about this much as Python objects.
+_BYTES_PER_EVENT = 1_600
+_BATCH = f"select {COLUMNS} from log.events where position > %b and position <= %b order by position"  # noqa: S608
+_HISTORIES = f"""select {COLUMNS} from log.events
+                  where patient_id = any(%b) and position <= %b order by patient_id, patient_seq"""  # noqa: S608
+_KEYS = "select key_id, patient_id, wrapped from log.keys where patient_id = any(%b)"
+_PATIENT = 4
+
+Row = tuple[Any, ...]
+
+
+class Gap(Exception):
+    """The log skipped or repeated a position, or its time went back: the line stops, since something may be lost."""
+
+
+class Batch(NamedTuple):
+    """Rows after a checkpoint through position `through`, by patient in order of position."""
+
+    through: int
+    rows: dict[UUID, list[Row]]
+    events: int
+
+
+class Histories:
+    """One connection's view. Bounded in bytes, least recently used persons forgotten first."""
+
+    def __init__(self, keys: KeyRing, limit_bytes: int = 128_000_000) -> None:
+        self._keyring = keys
+        self._limit = limit_bytes // _BYTES_PER_EVENT
+        self._held: OrderedDict[UUID, list[Recorded]] = OrderedDict()
+        self._events = 0
+        self._keys: OrderedDict[UUID, DataKey] = OrderedDict()
+
+    def batch(self, connection: "psycopg.Connection[Any]", after: int, most: int) -> Batch:
+        """At most `most` events after position `after`. Raises Gap."""
+        rows: dict[UUID, list[Row]] = {}
+        expected, last_time = after, None
+        for row in connection.execute(_BATCH, [after, after + most], binary=True):
+            expected += 1
+            if row[0] != expected:
+                raise Gap(f"position {expected} is missing from the log: {row[0]} came instead")
+            if last_time is not None and row[1] < last_time:
+                raise Gap(f"the time of recording goes back at position {expected}")
+            last_time = row[1]
+            if row[_PATIENT] is not None:
+                rows.setdefault(row[_PATIENT], []).append(row)
+        return Batch(expected, rows, expected - after)
+
+    def load(self, connection: "psycopg.Connection[Any]", batch: Batch) -> dict[UUID, list[Row]]:
+        """Rows still to be decoded: the batch's for persons held, the whole history for the others."""
+        cold = [patient for patient, rows in batch.rows.items() if not self._follows(patient, rows)]
+        undecoded = {patient: rows for patient, rows in batch.rows.items() if patient not in set(cold)}
+        for patient in cold:
+            self.forget(patient)
+            undecoded[patient] = []
+        if cold:
+            for row in connection.execute(_HISTORIES, [cold, batch.through], binary=True):
+                undecoded[row[_PATIENT]].append(row)
+        self._load_keys(connection, [patient for patient in undecoded if patient not in self._keys])
+        return undecoded
+
+    def history(self, patient: UUID, undecoded: Iterable[Row]) -> list[Recorded]:
+        """The person's whole history. Raises what decoding raises; the person is then forgotten."""
+        key = self.key(patient)
+        try:
+            decoded = [recorded(row, key) for row in undecoded]
+        except Exception:
+            self.forget(patient)
+            raise
+        held = self._held.setdefault(patient, [])
+        held.extend(decoded)
+        self._held.move_to_end(patient)
+        self._events += len(decoded)
+        return held
+
+    def key(self, patient: UUID) -> DataKey:
+        try:
+            return self._keys[patient]
+        except KeyError:
+            raise KeyUnusable("this patient has no key") from None
+
+    def forget(self, patient: UUID) -> None:
+        self._events -= len(self._held.pop(patient, ()))
+
+    def trim(self) -> None:
+        while self._events > self._limit and self._held:
+            self._events -= len(self._held.popitem(last=False)[1])
+        while len(self._keys) > self._limit:
+            self._keys.popitem(last=False)
+
+    def _follows(self, patient: UUID, rows: list[Row]) -> bool:
+        """Whether what is held ends just before these rows, by the person's own dense sequence."""
+        held = self._held.get(patient)
+        seq = 5
+        return rows[0][seq] == 1 if not held else bool(held[-1].patient_seq + 1 == rows[0][seq])
+
+    def _load_keys(self, connection: "psycopg.Connection[Any]", patients: list[UUID]) -> None:
+        if patients:
+            for key_id, patient, wrapped in connection.execute(_KEYS, [patients], binary=True):
+                self._keys[patient] = self._keyring.unwrap(key_id, wrapped)

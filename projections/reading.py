@@ -1,0 +1,195 @@
+"""What API clients read: stored documents and histories, each with the note in the access log in one statement.
+
+An answer is never sent before its access is durable, and a refusal is noted like a reading. Whether a patient is
+somebody else's or nobody's is not to be told from the outside: both come back as `refused`.
+"""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from psycopg import AsyncConnection, sql
+from psycopg_pool import AsyncConnectionPool
+
+from domain.facts import Recorded
+from infra.keys import KeyRing
+from infra.payloads import COLUMNS, recorded
+from projections import documents
+from projections.care_team import CARE_TEAM
+from projections.folding import Document, Projection
+from projections.patient_index import PATIENT_INDEX
+
+Pool = AsyncConnectionPool[AsyncConnection[Any]]
+
+
+class Reader(NamedTuple):
+    """Who reads. `any_patient` for roles that need no relationship (auditor); `patient_id` for patients themselves;
+    others need `organisation` or `professional` among the patient's care team."""
+
+    actor: str
+    role: str
+    organisation: str | None = None
+    professional: str | None = None
+    patient_id: UUID | None = None
+    any_patient: bool = False
+    purpose: str = "direct-care"
+    correlation_id: str | None = None
+
+
+class Standing(NamedTuple):
+    """Positions that go with every answer: the document's own, the projection's, and the log's end."""
+
+    through: int
+    checkpoint: int
+    head: int
+    held_back_since: int | None
+
+
+class Served(NamedTuple):
+    """`document` is None where nothing is projected yet or the fold is held back."""
+
+    document: Document | None
+    standing: Standing
+
+
+# Whether this reader may open this patient: themself, any (auditors), or a member of the care team.
+_VERDICT = """
+    verdict as (
+        select q.patient_id, exists (select from log.keys k where k.patient_id = q.patient_id)
+               and (%(any)s::boolean or q.patient_id = %(own)s::uuid
+                    or coalesce(t.clear->'organisations' ? %(organisation)s::text, false)
+                    or coalesce(t.clear->'professionals' ? %(professional)s::text, false)) as allowed
+          from (select %(patient)s::uuid as patient_id) q
+          left join {team} t on t.patient_id = q.patient_id
+    )"""
+_NOTED = """
+    noted as (
+        insert into access.reads (patient_id, actor, role, organisation, purpose, outcome, projection,
+                                  through_position, answer_hash, correlation_id)
+        select patient_id, %(actor)s::text, %(role)s::text, %(organisation)s::text, %(purpose)s::text,
+               case when allowed then 'read' else 'refused' end, %(projection)s::text, {through}, {answer},
+               %(correlation)s::text
+          from answer
+        returning 1
+    )"""
+_DOCUMENT = sql.SQL(  # only constants of this module
+    "with"  # noqa: S608
+    + _VERDICT
+    + """,
+    answer as (
+        select v.patient_id, v.allowed, d.through_position, d.body, k.key_id, k.wrapped, p.since_position
+          from verdict v
+          left join {documents} d on v.allowed and d.patient_id = v.patient_id
+          left join log.keys k on v.allowed and k.patient_id = v.patient_id
+          left join read.parked p on v.allowed and p.patient_id = v.patient_id
+    ),"""
+    + _NOTED
+    + """
+    select a.allowed, a.body, a.through_position, a.key_id, a.wrapped, a.since_position,
+           (select position from read.checkpoints where projection = %(table)s::text),
+           (select coalesce(max(position), 0) from log.events)
+      from answer a, noted"""
+)
+_HISTORY = sql.SQL(
+    "with"  # noqa: S608
+    + _VERDICT
+    + ", answer as (select * from verdict),"
+    + _NOTED
+    + """
+    select a.allowed, k.key_id, k.wrapped, (select coalesce(max(position), 0) from log.events), e.*
+      from answer a
+      cross join noted
+      left join log.keys k on a.allowed and k.patient_id = a.patient_id
+      left join lateral (
+        select {columns} from log.events e where a.allowed and e.patient_id = a.patient_id
+      ) e on true
+     order by e.patient_seq"""
+)
+
+
+class Refused(Exception):
+    """No such patient, or not this reader's: the two look alike."""
+
+
+class Reading:
+    """Reads of one process through an async pool of role reader."""
+
+    def __init__(self, pool: Pool, keys: KeyRing) -> None:
+        self._pool = pool
+        self._keys = keys
+
+    async def document(self, projection: Projection, patient_id: UUID, reader: Reader) -> Served:
+        """The stored document. Raises Refused."""
+        statement = _DOCUMENT.format(
+            team=documents.table(CARE_TEAM), documents=documents.table(projection),
+            through=sql.SQL("through_position"), answer=sql.SQL("sha256(body)"),
+        )  # fmt: skip
+        rows = await self._rows(statement, patient_id, reader, projection.name, documents.table_name(projection))
+        allowed, body, through, key_id, wrapped, held_since, checkpoint, head = rows[0]
+        if not allowed:
+            raise Refused
+        standing = Standing(through or 0, checkpoint or 0, head, held_since)
+        if body is None or held_since is not None:
+            return Served(None, standing)
+        key = self._keys.unwrap(key_id, wrapped)
+        return Served(documents.opened(projection, patient_id, key, body), standing)
+
+    async def history(self, patient_id: UUID, reader: Reader, of: str) -> tuple[list[Recorded], int]:
+        """Everything recorded of the person, in order of recording, and the log's end; `of` names for the access
+        log what is made of it. Raises Refused."""
+        statement = _HISTORY.format(
+            team=documents.table(CARE_TEAM), columns=sql.SQL(COLUMNS),
+            through=sql.SQL("null::bigint"), answer=sql.SQL("null::bytea"),
+        )  # fmt: skip
+        rows = await self._rows(statement, patient_id, reader, of, of)
+        allowed, key_id, wrapped, head = rows[0][:4]
+        if not allowed:
+            raise Refused
+        key = self._keys.unwrap(key_id, wrapped)
+        return [recorded(row[4:], key) for row in rows if row[4] is not None], head
+
+    async def position_at(self, moment: datetime) -> int:
+        """The last position recorded at or before a moment."""
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute("select log.position_at(%b)", [moment], binary=True)
+            row = await cursor.fetchone()
+        return int(row[0]) if row else 0
+
+    async def by_identifier(self, digest: bytes) -> UUID | None:
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(
+                "select patient_id from log.identifiers where digest = %b", [digest], binary=True
+            )
+            row = await cursor.fetchone()
+        return row[0] if row else None
+
+    async def by_name(self, family: str, birth_date: str, reader: Reader, most: int = 20) -> list[UUID]:
+        """Patients of this reader with this family name (casefolded) and date of birth; restricted ones never."""
+        statement = sql.SQL(
+            """select i.patient_id from {index} i left join {team} t on t.patient_id = i.patient_id
+                where i.clear @> jsonb_build_object('family', jsonb_build_array(%(family)s::text),
+                                                    'birth_date', %(birth_date)s::text)
+                  and (%(any)s::boolean or coalesce(t.clear->'organisations' ? %(organisation)s::text
+                                        or t.clear->'professionals' ? %(professional)s::text, false))
+                order by i.patient_id limit %(most)s"""
+        ).format(index=documents.table(PATIENT_INDEX), team=documents.table(CARE_TEAM))
+        given = {**_parameters(reader), "family": family, "birth_date": birth_date, "most": most}
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(statement, given)
+            return [row[0] for row in await cursor.fetchall()]
+
+    async def _rows(
+        self, statement: sql.Composed, patient_id: UUID, reader: Reader, projection: str, table: str
+    ) -> list[tuple[Any, ...]]:
+        given = {**_parameters(reader), "patient": patient_id, "projection": projection, "table": table}
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(statement, given, binary=True)
+            return await cursor.fetchall()
+
+
+def _parameters(reader: Reader) -> dict[str, Any]:
+    return {
+        "actor": reader.actor, "role": reader.role, "organisation": reader.organisation,
+        "professional": reader.professional, "own": reader.patient_id, "any": reader.any_patient,
+        "purpose": reader.purpose, "correlation": reader.correlation_id,
+    }  # fmt: skip
