@@ -62,15 +62,21 @@ class Histories:
     def load(self, connection: "psycopg.Connection[Any]", batch: Batch) -> dict[UUID, list[Row]]:
         """Rows still to be decoded: the batch's for persons held, the whole history for the others."""
         cold = [patient for patient, rows in batch.rows.items() if not self._follows(patient, rows)]
-        undecoded = {patient: rows for patient, rows in batch.rows.items() if patient not in set(cold)}
-        for patient in cold:
-            self.forget(patient)
-            undecoded[patient] = []
-        if cold:
-            for row in connection.execute(_HISTORIES, [cold, batch.through], binary=True):
-                undecoded[row[_PATIENT]].append(row)
-        self._load_keys(connection, [patient for patient in undecoded if patient not in self._keys])
+        undecoded = {**batch.rows, **self.whole(connection, cold, batch.through)}
+        self._load_keys(connection, list(undecoded))
         return undecoded
+
+    def whole(self, connection: "psycopg.Connection[Any]", patients: list[UUID], through: int) -> dict[UUID, list[Row]]:
+        """All rows of these persons through a position; what was held of them is forgotten."""
+        rows: dict[UUID, list[Row]] = {}
+        if not patients:
+            return rows
+        for patient in patients:
+            self.forget(patient)
+        for row in connection.execute(_HISTORIES, [patients, through], binary=True):
+            rows.setdefault(row[_PATIENT], []).append(row)
+        self._load_keys(connection, patients)
+        return rows
 
     def history(self, patient: UUID, undecoded: Iterable[Row]) -> list[Recorded]:
         """The person's whole history. Raises what decoding raises; the person is then forgotten."""
@@ -108,6 +114,7 @@ class Histories:
         return rows[0][seq] == 1 if not held else bool(held[-1].patient_seq + 1 == rows[0][seq])
 
     def _load_keys(self, connection: "psycopg.Connection[Any]", patients: list[UUID]) -> None:
-        if patients:
-            for key_id, patient, wrapped in connection.execute(_KEYS, [patients], binary=True):
+        unknown = [patient for patient in patients if patient not in self._keys]
+        if unknown:
+            for key_id, patient, wrapped in connection.execute(_KEYS, [unknown], binary=True):
                 self._keys[patient] = self._keyring.unwrap(key_id, wrapped)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
@@ -81,9 +82,9 @@ def test_each_reading_is_in_the_access_log_and_so_is_each_refusal(writer: Writer
     ask(database, lambda reading: reading.document(PLAN, patient_id(database), AUDITOR))
     for patient in (patient_id(database), uuid4()):
         with pytest.raises(Refused):
-            ask(database, lambda reading, patient=patient: reading.document(PLAN, patient, stranger))
+            ask(database, partial(Reading.document, projection=PLAN, patient_id=patient, reader=stranger))
         with pytest.raises(Refused):
-            ask(database, lambda reading, patient=patient: reading.history(patient, stranger, "history"))
+            ask(database, partial(Reading.history, patient_id=patient, reader=stranger, of="history"))
     with database.connect("auditor") as connection:
         rows = connection.execute("select role, outcome, projection from access.reads order by access_id").fetchall()
     assert rows == [("auditor", "read", "plan"), *[("clinician", "refused", p) for p in ("plan", "history") * 2]]
