@@ -69,9 +69,11 @@ _BETRAYS_DIAGNOSIS: tuple[type[Fact], ...] = (
 
 
 class _Opening(NamedTuple):
-    """`told` was told at `place` in the history: it opens what stands before it, never a later finding."""
+    """`told` was told at `place` in the history: it opens what stands before it, never a later finding, nor what a
+    correction recorded after `position` has made of an earlier one."""
 
     place: int
+    position: int
     told: Told
 
 
@@ -100,7 +102,7 @@ def _openings(events: list[Recorded]) -> dict[UUID, list[_Opening]]:
     openings: dict[UUID, list[_Opening]] = {}
     for place, event in enumerate(events):
         if isinstance(event.fact, InformedOfOutcome):
-            told = [_Opening(place, each) for each in event.fact.told]
+            told = [_Opening(place, event.position, each) for each in event.fact.told]
             openings.setdefault(event.stream_id, []).extend(told)
     return openings
 
@@ -110,7 +112,7 @@ def _is_open(event: Recorded, place: int, openings: list[_Opening], told: frozen
     category = category_of(type(fact))
     outcome_told = bool(told & {"diagnosis", "ruled-out"})
     if category is Category.PATHWAY:
-        return _is_pathway_fact_open(fact, place, openings)
+        return _is_pathway_fact_open(event, place, openings)
     if category is Category.CARE_PLAN:
         return (outcome_told and _is_at_a_told_point(fact, told)) or _is_own_words(event)
     if isinstance(fact, referral.ReferralReceived) and fact.patient_told:
@@ -120,10 +122,12 @@ def _is_open(event: Recorded, place: int, openings: list[_Opening], told: frozen
     return True
 
 
-def _is_pathway_fact_open(fact: Fact, place: int, openings: list[_Opening]) -> bool:
+def _is_pathway_fact_open(event: Recorded, place: int, openings: list[_Opening]) -> bool:
+    fact = event.fact
     what = _FINDINGS.get(type(fact))
     if what is not None:
-        return any(_opens(each, place, what, _codes(fact)) for each in openings)
+        since = [each for each in openings if each.position > (event.corrected_at or 0)]
+        return any(_opens(each, place, what, _codes(fact)) for each in since)
     if isinstance(fact, _FOLLOWS_DIAGNOSIS):
         return any(each.told.what == "diagnosis" for each in openings)
     return isinstance(fact, InformedOfOutcome)

@@ -93,7 +93,10 @@ class EventId(NamedTuple):
 
 
 class Recorded(NamedTuple):
-    """One event as it stands in the log, decrypted. `provenance` stays JSON until someone asks."""
+    """One event as it stands in the log, decrypted. `provenance` stays JSON until someone asks.
+
+    `corrected_at` is the position of the correction whose fact stands in the place of the one recorded here.
+    """
 
     position: int
     recorded_at: Any
@@ -104,6 +107,7 @@ class Recorded(NamedTuple):
     occurred: Occurred
     fact: Fact
     provenance_json: bytes
+    corrected_at: int | None = None
 
     @property
     def event_id(self) -> EventId:

@@ -30,20 +30,24 @@ def effective(events: Iterable[Recorded]) -> list[Recorded]:
 def _standing(arrived: list[Recorded]) -> list[Recorded]:
     """Annotations act in the order in which they were recorded: the last word on an event holds."""
     void: set[EventId] = set()
-    corrections: dict[EventId, Fact] = {}
+    corrections: dict[EventId, tuple[Fact, int]] = {}
     facts: list[Recorded] = []
     for event in arrived:
         match event.fact:
             case MarkedInError(versions=versions):
                 void.update(EventId(event.stream_id, version) for version in versions)
             case Corrected() as correction:
-                corrections[EventId(event.stream_id, correction.version)] = _replacement(correction)
+                corrections[EventId(event.stream_id, correction.version)] = _replacement(correction), event.position
             case _:
                 facts.append(event)
     if not void and not corrections:
         return facts
     left = (event for event in facts if event.event_id not in void)
-    return [event._replace(fact=corrections.get(event.event_id, event.fact)) for event in left]
+    return [_corrected(event, corrections.get(event.event_id)) for event in left]
+
+
+def _corrected(event: Recorded, correction: tuple[Fact, int] | None) -> Recorded:
+    return event if correction is None else event._replace(fact=correction[0], corrected_at=correction[1])
 
 
 def _replacement(correction: Corrected) -> Fact:

@@ -19,7 +19,7 @@ from rich.table import Table
 from infra.keys import FileKeyProvider, KeyRing
 from infra.settings import Role, load_settings
 from projections import documents, upkeep
-from projections.catalogue import PROJECTIONS
+from projections.catalogue import STORED
 from projections.engine import Advance, Engine
 from projections.folding import Projection
 from projections.histories import Gap
@@ -49,8 +49,8 @@ def run(metrics_port: MetricsPort = 0) -> None:
     if metrics_port:
         start_http_server(metrics_port, addr="127.0.0.1")
     log = structlog.get_logger("projections")
-    engine = Engine(connect, key_ring(), PROJECTIONS)
-    log.info("projections_running", projections=len(PROJECTIONS))
+    engine = Engine(connect, key_ring(), STORED)
+    log.info("projections_running", projections=len(STORED))
     try:
         engine.run(stopping.is_set, _measured(log))
     except Gap as gap:
@@ -142,15 +142,15 @@ def parked_list(as_json: AsJson = False) -> None:
 def parked_retry(patient: UUID) -> None:
     """Fold one person again; they stay held back if it still fails."""
     with connect() as connection:
-        upkeep.retry(connection, key_ring(), PROJECTIONS, patient)
+        upkeep.retry(connection, key_ring(), STORED, patient)
     console.print(f"{patient} is served again.")
 
 
 def _named(name: str) -> Projection:
-    for each in PROJECTIONS:
+    for each in STORED:
         if name in (each.name, documents.table_name(each)):
             return each
-    known = ", ".join(each.name for each in PROJECTIONS)
+    known = ", ".join(each.name for each in STORED)
     raise typer.BadParameter(f"no such projection; there are {known}")
 
 

@@ -8,4 +8,7 @@ from projections.plan import PLAN
 from projections.record import RECORD
 from projections.treatment_summary import TREATMENT_SUMMARY
 
-PROJECTIONS: tuple[Projection, ...] = (PLAN, RECORD, TREATMENT_SUMMARY, AUDIT_TRAIL, CARE_TEAM, PATIENT_INDEX)
+# Kept by the engine as documents.
+STORED: tuple[Projection, ...] = (PLAN, RECORD, TREATMENT_SUMMARY, CARE_TEAM, PATIENT_INDEX)
+# The audit trail grows with every event and few read it: it is folded when asked for, and never stored.
+PROJECTIONS: tuple[Projection, ...] = (*STORED, AUDIT_TRAIL)

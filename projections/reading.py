@@ -53,7 +53,7 @@ class Served(NamedTuple):
 
 
 # Whether this reader may open this patient: themself, any (auditors), or a member of the care team.
-_VERDICT = """
+VERDICT = """
     verdict as (
         select q.patient_id, exists (select from log.keys k where k.patient_id = q.patient_id)
                and (%(any)s::boolean or q.patient_id = %(own)s::uuid
@@ -62,19 +62,19 @@ _VERDICT = """
           from (select %(patient)s::uuid as patient_id) q
           left join {team} t on t.patient_id = q.patient_id
     )"""
-_NOTED = """
+NOTED = """
     noted as (
         insert into access.reads (patient_id, actor, role, organisation, purpose, outcome, projection,
                                   through_position, answer_hash, correlation_id)
         select patient_id, %(actor)s::text, %(role)s::text, %(organisation)s::text, %(purpose)s::text,
-               case when allowed then 'read' else 'refused' end, %(projection)s::text, {through}, {answer},
+               case when allowed then %(outcome)s::text else 'refused' end, %(projection)s::text, {through}, {answer},
                %(correlation)s::text
           from answer
         returning 1
     )"""
 _DOCUMENT = sql.SQL(  # only constants of this module
     "with"  # noqa: S608
-    + _VERDICT
+    + VERDICT
     + """,
     answer as (
         select v.patient_id, v.allowed, d.through_position, d.body, k.key_id, k.wrapped, p.since_position
@@ -83,7 +83,7 @@ _DOCUMENT = sql.SQL(  # only constants of this module
           left join log.keys k on v.allowed and k.patient_id = v.patient_id
           left join read.parked p on v.allowed and p.patient_id = v.patient_id
     ),"""
-    + _NOTED
+    + NOTED
     + """
     select a.allowed, a.body, a.through_position, a.key_id, a.wrapped, a.since_position,
            (select position from read.checkpoints where projection = %(table)s::text),
@@ -92,14 +92,15 @@ _DOCUMENT = sql.SQL(  # only constants of this module
 )
 _HISTORY = sql.SQL(
     "with"  # noqa: S608
-    + _VERDICT
+    + VERDICT
     + ", answer as (select * from verdict),"
-    + _NOTED
+    + NOTED
     + """
-    select a.allowed, k.key_id, k.wrapped, (select coalesce(max(position), 0) from log.events), e.*
+    select a.allowed, p.since_position, k.key_id, k.wrapped, (select coalesce(max(position), 0) from log.events), e.*
       from answer a
       cross join noted
       left join log.keys k on a.allowed and k.patient_id = a.patient_id
+      left join read.parked p on a.allowed and p.patient_id = a.patient_id
       left join lateral (
         select {columns} from log.events e where a.allowed and e.patient_id = a.patient_id
       ) e on true
@@ -111,6 +112,14 @@ class Refused(Exception):
     """No such patient, or not this reader's: the two look alike."""
 
 
+class HeldBack(Exception):
+    """The fold of this person failed at position `since`: nothing of them is served until an operator has looked."""
+
+    def __init__(self, since: int) -> None:
+        super().__init__(f"held back since position {since}")
+        self.since = since
+
+
 class Reading:
     """Reads of one process through an async pool of role reader."""
 
@@ -118,8 +127,8 @@ class Reading:
         self._pool = pool
         self._keys = keys
 
-    async def document(self, projection: Projection, patient_id: UUID, reader: Reader) -> Served:
-        """The stored document. Raises Refused."""
+    async def document(self, projection: Projection, patient_id: UUID | None, reader: Reader) -> Served:
+        """The stored document. Raises Refused, as it does where there is no patient to ask about."""
         statement = _DOCUMENT.format(
             team=documents.table(CARE_TEAM), documents=documents.table(projection),
             through=sql.SQL("through_position"), answer=sql.SQL("sha256(body)"),
@@ -134,19 +143,23 @@ class Reading:
         key = self._keys.unwrap(key_id, wrapped)
         return Served(documents.opened(projection, patient_id, key, body), standing)
 
-    async def history(self, patient_id: UUID, reader: Reader, of: str) -> tuple[list[Recorded], int]:
+    async def history(
+        self, patient_id: UUID | None, reader: Reader, of: str, outcome: str = "read"
+    ) -> tuple[list[Recorded], int]:
         """Everything recorded of the person, in order of recording, and the log's end; `of` names for the access
-        log what is made of it. Raises Refused."""
+        log what is made of it. Raises Refused, HeldBack."""
         statement = _HISTORY.format(
             team=documents.table(CARE_TEAM), columns=sql.SQL(COLUMNS),
             through=sql.SQL("null::bigint"), answer=sql.SQL("null::bytea"),
         )  # fmt: skip
-        rows = await self._rows(statement, patient_id, reader, of, of)
-        allowed, key_id, wrapped, head = rows[0][:4]
+        rows = await self._rows(statement, patient_id, reader, of, of, outcome)
+        allowed, held_since, key_id, wrapped, head = rows[0][:5]
         if not allowed:
             raise Refused
+        if held_since is not None:
+            raise HeldBack(held_since)
         key = self._keys.unwrap(key_id, wrapped)
-        return [recorded(row[4:], key) for row in rows if row[4] is not None], head
+        return [recorded(row[5:], key) for row in rows if row[5] is not None], head
 
     async def position_at(self, moment: datetime) -> int:
         """The last position recorded at or before a moment."""
@@ -173,21 +186,28 @@ class Reading:
                                         or t.clear->'professionals' ? %(professional)s::text, false))
                 order by i.patient_id limit %(most)s"""
         ).format(index=documents.table(PATIENT_INDEX), team=documents.table(CARE_TEAM))
-        given = {**_parameters(reader), "family": family, "birth_date": birth_date, "most": most}
+        given = {**parameters(reader), "family": family, "birth_date": birth_date, "most": most}
         async with self._pool.connection() as connection:
             cursor = await connection.execute(statement, given)
             return [row[0] for row in await cursor.fetchall()]
 
     async def _rows(
-        self, statement: sql.Composed, patient_id: UUID, reader: Reader, projection: str, table: str
+        self,
+        statement: sql.Composed,
+        patient_id: UUID | None,
+        reader: Reader,
+        projection: str,
+        table: str,
+        outcome: str = "read",
     ) -> list[tuple[Any, ...]]:
-        given = {**_parameters(reader), "patient": patient_id, "projection": projection, "table": table}
+        named = {"patient": patient_id, "projection": projection, "table": table, "outcome": outcome}
+        given = {**parameters(reader), **named}
         async with self._pool.connection() as connection:
             cursor = await connection.execute(statement, given, binary=True)
             return await cursor.fetchall()
 
 
-def _parameters(reader: Reader) -> dict[str, Any]:
+def parameters(reader: Reader) -> dict[str, Any]:
     return {
         "actor": reader.actor, "role": reader.role, "organisation": reader.organisation,
         "professional": reader.professional, "own": reader.patient_id, "any": reader.any_patient,

@@ -15,7 +15,7 @@ from domain.care_plan import NeedRaised
 from domain.facts import CARE_PLAN
 from domain.pathway import DiagnosisAgreed, InformedOfOutcome, Told
 from infra.writer import Writer
-from projections.catalogue import PROJECTIONS
+from projections.catalogue import STORED
 from projections.engine import Engine
 from projections.folding import Projection
 from projections.histories import Gap
@@ -30,7 +30,7 @@ T = TypeVar("T")
 AUDITOR = Reader(actor="a", role="auditor", any_patient=True, purpose="clinical-audit")
 
 
-def catch_up(database: Database, projections: tuple[Projection, ...] = PROJECTIONS, **bounds: int) -> int:
+def catch_up(database: Database, projections: tuple[Projection, ...] = STORED, **bounds: int) -> int:
     engine = Engine(lambda: database.connect("projector"), database.keys, projections, **bounds)
     with closing(engine):
         return engine.catch_up()
@@ -112,7 +112,7 @@ def test_a_person_whose_fold_fails_is_held_back_and_others_go_on(writer: Writer,
     other = MARIA.model_copy(update={"identifiers": (MARIA.identifiers[0].model_copy(update={"value": "9000000017"}),)})
     writer.submit(work("2", (CARE_PLAN, NeedRaised(need="1", concern="x")), patient=other))
     failing = PLAN._replace(document=lambda state: 1 / 0 if "9000000009" in str(vars(state)) else PLAN.document(state))  # type: ignore[arg-type,return-value]
-    broken = tuple(failing if each is PLAN else each for each in PROJECTIONS)
+    broken = tuple(failing if each is PLAN else each for each in STORED)
     assert catch_up(database, broken) == 6
     served = ask(database, lambda reading: reading.document(PLAN, patient_id(database), AUDITOR))
     assert served.document is None

@@ -11,7 +11,7 @@ from domain.care_plan import NeedRaised
 from domain.facts import CARE_PLAN
 from infra.writer import Writer
 from projections import upkeep
-from projections.catalogue import PROJECTIONS
+from projections.catalogue import STORED
 from projections.engine import Engine
 from projections.folding import Projection
 from projections.plan import PLAN
@@ -35,14 +35,14 @@ def test_status_says_how_far_behind(writer: Writer, database: Database) -> None:
     with database.connect("projector") as connection:
         rows = upkeep.status(connection)
     assert {(each.position, each.behind, each.documents) for each in rows} == {(3, 1, 1)}
-    assert len(rows) == len(PROJECTIONS)
+    assert len(rows) == len(STORED)
 
 
 def test_verify_finds_nothing_where_nothing_is_wrong(writer: Writer, database: Database) -> None:
     raise_a_need(writer, 1)
     catch_up(database)
     with database.connect("projector") as connection:
-        for each in PROJECTIONS:
+        for each in STORED:
             assert upkeep.verify(connection, database.keys, each, nothing) == []
 
 
@@ -74,14 +74,14 @@ def test_a_rebuild_ends_where_it_began(writer: Writer, database: Database) -> No
 def test_a_parked_person_is_served_after_a_retry_that_works(writer: Writer, database: Database) -> None:
     raise_a_need(writer, 1)
     failing = PLAN._replace(document=_fail)
-    broken = tuple(failing if each is PLAN else each for each in PROJECTIONS)
+    broken = tuple(failing if each is PLAN else each for each in STORED)
     catch_up(database, broken)
     with database.connect("projector") as connection:
         assert [each.reason for each in upkeep.parked(connection)] == ["ZeroDivisionError"]
         with pytest.raises(ZeroDivisionError):
             upkeep.retry(connection, database.keys, broken, patient_id(database))
         assert len(upkeep.parked(connection)) == 1
-        upkeep.retry(connection, database.keys, PROJECTIONS, patient_id(database))
+        upkeep.retry(connection, database.keys, STORED, patient_id(database))
         assert upkeep.parked(connection) == []
         assert upkeep.verify(connection, database.keys, PLAN, nothing) == []
 
@@ -94,7 +94,7 @@ def test_only_one_runner_leads_and_another_takes_over(writer: Writer, database: 
     def connect() -> "psycopg.Connection[Any]":
         return database.connect("projector")
 
-    projections: tuple[Projection, ...] = PROJECTIONS
+    projections: tuple[Projection, ...] = STORED
     with closing(Engine(connect, database.keys, projections)) as first:
         raise_a_need(writer, 1)
         first.run(_after(1), lambda _: None)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from domain.annotation import Corrected
 from domain.appointment import AppointmentBooked
 from domain.care_plan import (
     ActionAgreed,
@@ -148,3 +149,13 @@ def test_a_treatment_shows_without_aim_and_reason_while_a_finding_before_it_is_u
     assert (treatment["intent"], treatment["event_type"]) == (NOT_RECORDED, NOT_RECORDED)
     told = given(*so_far, informed("recurrence")).when(reading_as_patient())
     told.then_shows("intent palliative", "it has grown")
+
+
+def test_a_correction_after_the_talk_waits_for_another_talk() -> None:
+    breast = target_of(diagnosis_agreed("C50.9"))
+    corrected = Corrected(
+        version=1, replaced_by=DiagnosisAgreed.stored, replacement={"icd10": "C79.8", "name": "cancer C79.8"}
+    )
+    told = (diagnosis_agreed("C50.9"), informed(), (breast, corrected))
+    given(*told).when(reading_as_patient()).then_shows_nothing_of("C79.8", "C50.9")
+    given(*told, informed()).when(reading_as_patient()).then_shows("C79.8")
