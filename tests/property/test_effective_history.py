@@ -43,7 +43,7 @@ def _as_it_stands(event: Recorded, events: list[Recorded]) -> list[Recorded]:
         if isinstance(other.fact, Corrected) and other.fact.version == event.version and other.position > last:
             last = other.position
             fact = CATALOGUE[other.fact.replaced_by](**other.fact.replacement)
-    return [event._replace(fact=fact)]
+    return [event._replace(fact=fact, corrected_at=last or None)]
 
 
 def _key(event: Recorded) -> tuple[Any, ...]:
