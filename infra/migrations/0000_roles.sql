@@ -1,5 +1,5 @@
--- Run once by whoever may create roles and the database (in development our own launcher; elsewhere a DBA).
--- Roles have no passwords here: they are set beside this file's run, from secrets.
+-- Run once by whoever may create roles and the database: our own launcher in development, a DBA elsewhere.
+-- Sets no passwords; they come from secrets.
 do $$
 declare
     service text;
@@ -13,3 +13,8 @@ end
 $$;
 -- The owner makes the projector's schema; the projector makes the tables in it.
 grant projector to owner;
+-- A writer that has stopped must not halt the others: what it holds is given back within seconds.
+alter role writer set transaction_timeout = '30s';
+alter role writer set lock_timeout = '10s';
+alter role writer set idle_in_transaction_session_timeout = '10s';
+alter role reader set statement_timeout = '15s';
