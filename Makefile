@@ -43,4 +43,5 @@ token: setup  ## print a bearer token of the local issuer: ROLE=clinician [PATIE
 	@$(PY) -m infra token
 
 docs: setup  ## generate the documents that are made from the code
+	@if [ -d "$${EXAMPLES_DIR:-../shared/examples}" ]; then $(PY) -m consumers.outcomes > docs/examples.md; fi
 	@$(PY) -m infra docs

@@ -103,11 +103,12 @@ def _treatment(
 
 
 def _investigation(message: Message, resource: Resource, target: Target, by: Agent | None) -> Instruction:
+    ended = resource.get("performedPeriod", "end").occurred()
     fact = InvestigationPerformed(
         investigation=message.key_of(resource),
         code=next(iter(codings(resource.get("code"))), None),
         name=concept_words(resource.get("code")),
-        ended=resource.get("performedPeriod", "end").word(),
+        ended=ended.words() if ended else None,
     )
     return Instruction(target, fact, performed(resource), by)
 

@@ -42,18 +42,14 @@ def sniff(raw: bytes, name: str) -> tuple[str, Any]:
 
 def unsupported(content_type: str) -> Refused:
     """For a message of a content type that nothing here reads."""
-    told = {
-        CSV: "a table of comma-separated values, whose columns have no agreed meaning",
-        HL7V2: "HL7 version 2, which is not read yet",
-    }
-    return Refused(
-        pointer="",
-        kind="document",
-        code="unsupported-content",
-        field="",
-        detail=told.get(content_type, "neither CloudEvents nor FHIR JSON"),
-        action="send CloudEvents or FHIR JSON with its content type",
-    )
+    if content_type == HL7V2:
+        code, detail = "not-supported-yet", "HL7 v2 is not read yet"
+    elif content_type == CSV:
+        code, detail = "unsupported-content-type", "a table, whose columns have no agreed meaning"
+    else:
+        code, detail = "unsupported-content-type", "neither CloudEvents nor FHIR JSON"
+    action = "send CloudEvents or FHIR JSON with its content type"
+    return Refused("", "document", code, "/datacontenttype", detail, action)
 
 
 def not_json(error: InvalidJson) -> Refused:
