@@ -66,12 +66,11 @@ class Desk:
             events = [*linked, *(event for act in part.acts for event in self._act(patient_id, act))]
         except Held as held:
             return PartOutcome(patient_id, refusal=(held.code, str(held)))
-        except NotFound as refused:
-            self._undo(mark)
-            return PartOutcome(patient_id, refusal=("not-found", str(refused)))
         except NotAllowed as refused:
+            is_new = len(self.batch.new_key_ids) > mark[2]
             self._undo(mark)
-            return PartOutcome(patient_id, refusal=(getattr(refused, "code", "not-allowed"), str(refused)))
+            code = "not-found" if isinstance(refused, NotFound) else getattr(refused, "code", "not-allowed")
+            return PartOutcome(None if is_new else patient_id, refusal=(code, str(refused)))
         return PartOutcome(patient_id, tuple(events))
 
     def _patient(self, part: Part) -> tuple[UUID, list[tuple[EventId, str]]]:

@@ -295,7 +295,7 @@ begin
           from unnest(receipt_keys, receipt_sources, receipt_digests, receipt_outcomes, receipt_answers,
                       receipt_firsts, receipt_counts)
             as n(key, source, digest, outcome, answer, first, count)
-        on conflict (key) do update set outcome = excluded.outcome, answer = excluded.answer,
+        on conflict (key) do update set digest = excluded.digest, outcome = excluded.outcome, answer = excluded.answer,
             first_position = excluded.first_position, last_position = excluded.last_position,
             position = excluded.position, received_at = excluded.received_at;
     end if;
@@ -344,7 +344,8 @@ create function log.set_aside(rejections jsonb) returns void language sql set se
            coalesce(n.owner, 'integration'), coalesce(n.state, 'open')
       from jsonb_to_recordset(rejections) as n(rejected_id uuid, receipt_key text, source text, content_type text,
                                                coordinates text, reasons jsonb, owner text, state text)
-    on conflict (receipt_key) do update set reasons = excluded.reasons, attempts = r.attempts + 1,
+    on conflict (receipt_key) do update set attempts = r.attempts + 1, owner = excluded.owner,
+        reasons = case when excluded.state = 'open' then excluded.reasons else r.reasons end,
         state = excluded.state, closed_at = case when excluded.state = 'open' then null else clock_timestamp() end
 $$;
 

@@ -1,0 +1,95 @@
+"""What a sender is told of a message, and what is set aside of it: from entries and their outcomes to a conclusion."""
+
+from collections import Counter
+from typing import Any, NamedTuple
+
+import orjson
+
+from consumers.translation import Entry, NotOurs, Refused, Translated
+from domain.pathway import DiagnosisAgreed
+from infra.work import Conclusion, PartOutcome, Rejection
+
+# More entries than this are answered with counts, and only the refused ones by themselves.
+MOST_ENTRIES = 100
+_MOST_REASONS = 200
+IDENTITY = frozenset(("identifiers-disagree", "nhs-number-conflict", "birth-date-conflict", "name-conflict"))
+_RESOLVE_IDENTITY = "find out at the source whose this is, correct it there, and retry"
+_ACT = "see why the rules refuse it, and retry or discard"
+
+
+class Facing(NamedTuple):
+    """Where the message came from, for those who resolve a rejection."""
+
+    coordinates: str
+    content_type: str | None
+
+
+def conclude(entries: list[Entry], facing: Facing, outcomes: list[PartOutcome]) -> Conclusion:
+    """`outcomes` are those of the translated entries, in their order."""
+    decided = iter(outcomes)
+    told = [_told(entry, next(decided) if isinstance(entry, Translated) else None) for entry in entries]
+    reasons = [_reason(entry, each) for entry, each in zip(entries, told, strict=True) if each["outcome"] == "rejected"]
+    outcome = _overall({each["outcome"] for each in told})
+    rejection = None
+    if reasons:
+        owner = "identity" if any(each["code"] in IDENTITY for each in reasons) else "integration"
+        rejection = Rejection(reasons[:_MOST_REASONS], facing.coordinates, facing.content_type, owner)
+    return Conclusion(outcome, orjson.dumps(_answer(outcome, told)), rejection)
+
+
+def _told(entry: Entry, outcome: PartOutcome | None) -> dict[str, Any]:
+    told: dict[str, Any] = {"pointer": entry.pointer, "kind": entry.kind}
+    match entry:
+        case Refused():
+            place = {"code": entry.code, "field": entry.field, "detail": entry.detail, "action": entry.action}
+            return {**told, "outcome": "rejected", **place}
+        case NotOurs():
+            return {**told, "outcome": "not-ours", "detail": entry.why}
+        case _:
+            return told | _decided(outcome)
+
+
+def _decided(outcome: PartOutcome | None) -> dict[str, Any]:
+    if outcome is None or (outcome.refusal is None and not outcome.events):
+        return {"outcome": "nothing-new"}
+    if outcome.refusal is None:
+        return {"outcome": "recorded", "events": [str(event_id) for event_id, _ in outcome.events]}
+    code, detail = outcome.refusal
+    action = _RESOLVE_IDENTITY if code in IDENTITY else _ACT
+    return {"outcome": "rejected", "code": code, "detail": detail, "action": action}
+
+
+def _reason(entry: Entry, told: dict[str, Any]) -> dict[str, Any]:
+    """A diagnosis that is held back must not wait unseen among spelling mistakes, so its reason says so."""
+    reason = {name: value for name, value in told.items() if name != "outcome"}
+    return reason | {"carries_diagnosis": True} if _carries_diagnosis(entry) else reason
+
+
+def _carries_diagnosis(entry: Entry) -> bool:
+    if isinstance(entry, Translated):
+        return any(isinstance(each.act, DiagnosisAgreed) for each in entry.instructions)
+    return entry.kind in ("Condition", DiagnosisAgreed.stored)
+
+
+def _overall(outcomes: set[str]) -> str:
+    if "rejected" in outcomes:
+        return "partly" if outcomes & {"recorded", "nothing-new"} else "rejected"
+    for outcome in ("recorded", "nothing-new"):
+        if outcome in outcomes:
+            return outcome
+    return "not-ours"
+
+
+def _answer(outcome: str, told: list[dict[str, Any]]) -> dict[str, Any]:
+    if len(told) <= MOST_ENTRIES:
+        return {"outcome": outcome, "entries": told}
+    counts: dict[str, Counter[str]] = {}
+    for each in told:
+        counts.setdefault(each["kind"], Counter())[each["outcome"]] += 1
+    refused = [each for each in told if each["outcome"] == "rejected"]
+    return {
+        "outcome": outcome,
+        "counts": counts,
+        "entries": refused[:MOST_ENTRIES],
+        "left_out": len(told) - len(refused[:MOST_ENTRIES]),
+    }

@@ -1,0 +1,200 @@
+"""CloudEvents 1.0 as Kafka and HTTP carry them, read strictly: nothing that a sender left out is invented.
+
+Binary mode is told by `ce_` headers (`ce-` over HTTP), structured mode by its content type alone, as the bindings
+define them. Every refusal has a stable code (docs/ingest.md) and repeats no value of the message.
+"""
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from consumers.messages import (
+    JSON,
+    STRUCTURED,
+    RawMessage,
+    canonical,
+    content_type_of,
+    decoded,
+    is_json,
+    media_type,
+    refuse_size,
+)
+from consumers.translation import Refusal
+from domain import times
+from domain.times import Occurred
+
+# A document such as a FHIR Bundle has its own dates: when it was sent adds nothing to what it says.
+DOCUMENT_SENT = "uk.nhs.cancerplan.document.sent.v1"
+
+_INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})")
+_EARLIEST_YEAR = 1800  # below it, arithmetic on time zones leaves the calendar
+_LONGEST = 300
+_KNOWN = frozenset(("specversion", "id", "source", "type", "time", "subject", "dataschema", "recordedtime"))
+_DATA = frozenset(("data", "data_base64"))
+
+
+class Given(NamedTuple):
+    """What a message says of itself, unchecked: attributes by name, and its data as bytes or as decoded JSON."""
+
+    attributes: dict[str, Any]
+    content_type: str
+    data: bytes | None
+    document: Any = None
+    is_structured: bool = False
+
+
+class Envelope(NamedTuple):
+    """`data` is the payload, as canonical JSON where it is JSON; `document` is then the same decoded, else None."""
+
+    source: str
+    id: str
+    type: str
+    time: Occurred
+    recorded_time: Occurred | None
+    content_type: str
+    dataschema: str | None
+    subject: str | None
+    others: Mapping[str, Any]
+    data: bytes
+    document: Any
+
+    def digest(self) -> bytes:
+        """Equal for the same message, in whichever mode and with whatever trace headers it is sent again."""
+        time = "" if self.type == DOCUMENT_SENT else self.time.at.isoformat()
+        told = (self.type, time, self.subject or "", self.dataschema or "", self.content_type)
+        return hashlib.sha256("\n".join(told).encode() + b"\n" + self.data).digest()
+
+
+def opened(message: RawMessage) -> Given:
+    """Raises Refusal where there is no CloudEvent at all."""
+    content_type = content_type_of(message)
+    if content_type == STRUCTURED:
+        return _structured(decoded(message.value))
+    attributes: dict[str, Any] = {}
+    for name, value in message.headers:
+        lowered = name.lower()
+        if lowered.startswith("ce_"):
+            _add(attributes, lowered[3:], value)
+    if not attributes:
+        raise Refusal(
+            "not-a-cloudevent", "", "no CloudEvents attribute came with it", "send ce_ headers or structured mode"
+        )
+    return Given(attributes, content_type or JSON, message.value)
+
+
+def _add(attributes: dict[str, Any], name: str, value: bytes) -> None:
+    if name in attributes:
+        raise Refusal("repeated-attribute", "", "a CloudEvents attribute came twice", "send each attribute once")
+    try:
+        attributes[name] = value.decode()
+    except (UnicodeDecodeError, AttributeError):
+        raise Refusal("not-utf8", "", "a header is not UTF-8", "send headers as UTF-8") from None
+
+
+def _structured(event: Any) -> Given:
+    if not isinstance(event, dict):
+        raise Refusal("not-a-cloudevent", "", "the message is not a JSON object", "send one CloudEvent a message")
+    attributes = {name: value for name, value in event.items() if name not in _DATA and value is not None}
+    told = attributes.pop("datacontenttype", JSON)
+    content_type = media_type(told) if isinstance(told, str) else ""
+    if "data_base64" in event:
+        return Given(attributes, content_type, _from_base64(event["data_base64"]))
+    data = event.get("data")
+    if isinstance(data, str) and not is_json(content_type):
+        return Given(attributes, content_type, data.encode())
+    return Given(attributes, content_type, None, data, is_structured=True)
+
+
+def _from_base64(text: Any) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (TypeError, ValueError, binascii.Error):
+        raise Refusal("invalid-data", "/data_base64", "not base64", "send base64 or plain data") from None
+
+
+def identity(given: Given) -> tuple[str, str] | None:
+    """Source and id, where both can be used to tell this message from every other one."""
+    source, event_id = given.attributes.get("source"), given.attributes.get("id")
+    if isinstance(source, str) and isinstance(event_id, str) and _is_word(source) and _is_word(event_id):
+        return (source, event_id) if " " not in source else None
+    return None
+
+
+def envelope(given: Given) -> Envelope:
+    """Raises Refusal for the first rule of the profile that the message breaks."""
+    told = given.attributes
+    if _required(told, "specversion") != "1.0":
+        raise Refusal("unsupported-specversion", "/specversion", "not CloudEvents 1.0", "send specversion 1.0")
+    event_id, source, kind = _required(told, "id"), _required(told, "source"), _required(told, "type")
+    if " " in source:
+        raise _invalid("source", "a URI without blanks")
+    time = _instant(told, "time")
+    if time is None:
+        raise _missing("time")
+    data, document = _payload(given)
+    return Envelope(
+        source=source,
+        id=event_id,
+        type=kind,
+        time=time,
+        recorded_time=_instant(told, "recordedtime"),
+        content_type=given.content_type,
+        dataschema=_word(told, "dataschema"),
+        subject=_word(told, "subject"),
+        others={name: value for name, value in told.items() if name not in _KNOWN},
+        data=data,
+        document=document,
+    )
+
+
+def _payload(given: Given) -> tuple[bytes, Any]:
+    if not is_json(given.content_type):
+        refuse_size(given.data)
+        return given.data or b"", None
+    document = given.document if given.is_structured else decoded(given.data)
+    return canonical(document), document
+
+
+def _is_word(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= _LONGEST and value.isprintable() and not value.isspace()
+
+
+def _word(told: Mapping[str, Any], name: str) -> str | None:
+    value = told.get(name)
+    if value is None or value == "":
+        return None
+    if not _is_word(value):
+        raise _invalid(name, f"1 to {_LONGEST} printable characters")
+    text: str = value
+    return text
+
+
+def _required(told: Mapping[str, Any], name: str) -> str:
+    value = _word(told, name)
+    if value is None:
+        raise _missing(name)
+    return value
+
+
+def _instant(told: Mapping[str, Any], name: str) -> Occurred | None:
+    value = _word(told, name)
+    if value is None:
+        return None
+    try:
+        moment = times.parse(value.upper().replace(" ", "T")) if _INSTANT.fullmatch(value) else None
+    except (ValueError, OverflowError):
+        moment = None
+    if moment is None or moment.at.year < _EARLIEST_YEAR:
+        raise _invalid(name, "an instant of RFC 3339 with its offset, such as 2026-03-01T09:30:00Z")
+    return moment
+
+
+def _missing(name: str) -> Refusal:
+    return Refusal(f"missing-{name}", f"/{name}", f"the attribute {name} is absent", f"send {name}")
+
+
+def _invalid(name: str, expected: str) -> Refusal:
+    return Refusal(f"invalid-{name}", f"/{name}", f"the attribute {name} is not {expected}", f"send {name} so")

@@ -1,0 +1,233 @@
+"""The way in from Kafka: records in, works out, offsets moved in the events' own transaction.
+
+Progress is in our database, by cluster and the broker's id of the topic, moved by compare-and-set: a consumer that
+lost its partition cannot write. Kafka's own group offsets are neither read nor written. Nothing in a message stops a
+partition; what does stop one is an offset that the broker no longer has, since going on would lose messages unseen.
+"""
+
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import psycopg
+import structlog
+from kafka import ConsumerRebalanceListener, KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.errors import KafkaError, LogTruncationError, OffsetOutOfRangeError
+
+from consumers.ingest_metrics import IngestMetrics
+from consumers.messages import RawMessage, content_type_of
+from consumers.pipeline import Pipeline
+from infra.log import Fenced, Log
+from infra.topics import MAX_BATCH_BYTES
+from infra.work import OffsetMove, Outcome, Work
+from infra.writer import Writer, WriterStopped
+
+log = structlog.get_logger(__name__)
+
+BATCH_RECORDS = 500
+_POLL_MS = 200
+_UNKNOWN_TOPIC = 3
+_LONGEST_WAIT = 10.0
+
+
+class TopicUnreadable(Exception):
+    """The topic is not there, or this login may not read it."""
+
+
+class Place(NamedTuple):
+    """Where offsets belong: a topic that is deleted and made anew under its old name has another id."""
+
+    cluster_id: str
+    topic_id: str
+
+
+class _Assigned(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python ships no type information
+    """Runs on the client's own loop, so it only notes what is new and holds it until its offset is known."""
+
+    def __init__(self, consumer: Any) -> None:
+        self._consumer = consumer
+        self.fresh: set[TopicPartition] = set()
+
+    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        for partition in assigned:
+            self._consumer.pause(partition)
+            self._consumer.seek(partition, 0)
+            self.fresh.add(partition)
+
+    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        self.fresh.difference_update(revoked)
+
+
+class Intake:
+    """One consumer of the group. `connection` is what `Settings.kafka` gives; `offsets` a Log of its own, since the
+    writer's belongs to the writer's thread."""
+
+    def __init__(
+        self,
+        connection: Mapping[str, object],
+        topic: str,
+        pipeline: Pipeline,
+        writer: Writer,
+        offsets: Log,
+        metrics: IngestMetrics,
+    ) -> None:
+        self._connection = connection
+        self._topic = topic
+        self._pipeline = pipeline
+        self._writer = writer
+        self._offsets = offsets
+        self._metrics = metrics
+        self._stopping = threading.Event()
+        self._lost: set[TopicPartition] = set()
+
+    def stop(self) -> None:
+        """Finish the batch in hand and leave the group. Safe to call from a signal handler."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Until `stop`. Rejoins after whatever the broker or another consumer does."""
+        wait = 0.2
+        while not self._stopping.is_set():
+            try:
+                self._serve()
+                wait = 0.2
+            except Fenced:
+                self._metrics.fenced.inc()
+                log.warning("fenced", topic=self._topic)
+            except WriterStopped:
+                return
+            except (KafkaError, TopicUnreadable, psycopg.Error) as error:
+                log.warning("rejoining", topic=self._topic, error=error, reason=_reason(error))
+                wait = min(wait * 2, _LONGEST_WAIT)
+            self._stopping.wait(wait)
+
+    def _serve(self) -> None:
+        place = self._place()
+        consumer = KafkaConsumer(**self._connection, **_OPTIONS, group_id=f"{self._topic}-ingest")
+        assigned = _Assigned(consumer)
+        try:
+            consumer.subscribe([self._topic], listener=assigned)
+            log.info("joined", topic=self._topic)
+            while not self._stopping.is_set():
+                self._turn(consumer, assigned, place)
+        finally:
+            consumer.close(autocommit=False, timeout_ms=2000)
+            self._lost.clear()
+            self._metrics.stopped.set(0)
+
+    def _turn(self, consumer: Any, assigned: _Assigned, place: Place) -> None:
+        try:
+            polled = consumer.poll(timeout_ms=_POLL_MS, max_records=BATCH_RECORDS)
+        except (OffsetOutOfRangeError, LogTruncationError) as error:
+            self._lose(consumer, _partitions(error))
+            return
+        if assigned.fresh:
+            self._take_up(consumer, assigned, place)
+        if polled:
+            batch = [_read(record, place) for records in polled.values() for record in records]
+            works = [self._pipeline.work(message, offset) for message, offset in batch]
+            began = time.perf_counter()
+            outcomes = self._write(consumer, assigned, works)
+            kinds = [content_type_of(message) for message, _ in batch]
+            self._metrics.wrote(kinds, outcomes, time.perf_counter() - began)
+            self._metrics.watch(consumer, polled)
+
+    def _write(self, consumer: Any, assigned: _Assigned, works: list[Work]) -> list[Outcome]:
+        """Tries until it is durable, keeping the assignment alive meanwhile. Raises Fenced, WriterStopped."""
+        wait = 0.5
+        while not self._stopping.is_set():
+            try:
+                outcomes = self._writer.write(works)
+            except psycopg.Error:
+                log.exception("database_unavailable", seconds=wait)
+                self._hold(consumer, wait)
+                wait = min(wait * 2, _LONGEST_WAIT)
+                continue
+            consumer.resume(*(set(consumer.paused()) - assigned.fresh - self._lost))
+            return outcomes
+        raise WriterStopped("stopped while the database was away; the batch will be read again")
+
+    def _hold(self, consumer: Any, seconds: float) -> None:
+        """Fetches nothing and stays a member; a record that is fetched now would be forgotten."""
+        consumer.pause(*consumer.assignment())
+        consumer.poll(timeout_ms=0)
+        self._stopping.wait(seconds)
+
+    def _take_up(self, consumer: Any, assigned: _Assigned, place: Place) -> None:
+        """Newly assigned partitions go on from where the log stands, the never read from their beginning."""
+        fresh = sorted(assigned.fresh & consumer.assignment())
+        if self._place() != place:
+            raise TopicUnreadable("the topic was made anew")
+        stored = self._offsets.next_offsets(*place)
+        first, end = consumer.beginning_offsets(fresh), consumer.end_offsets(fresh)
+        for each in fresh:
+            offset = stored.get(each.partition)
+            if offset is not None and not first[each] <= offset <= end[each]:
+                self._lose(consumer, {each})
+                continue
+            self._writer.owns(*place, {each.partition: offset})
+            consumer.seek(each, first[each] if offset is None else offset)
+            consumer.resume(each)
+        assigned.fresh.difference_update(fresh)
+        log.info("assigned", topic=self._topic, partitions=[each.partition for each in fresh])
+
+    def _lose(self, consumer: Any, partitions: set[TopicPartition]) -> None:
+        """Messages between our offset and the broker's are gone: an operator must know before anyone goes on."""
+        consumer.pause(*partitions)
+        self._lost |= partitions
+        self._metrics.stopped.set(len(self._lost))
+        for each in partitions:
+            log.error("offset_out_of_range", topic=each.topic, partition=each.partition)
+
+    def _place(self) -> Place:
+        """Raises TopicUnreadable, KafkaError."""
+        admin = KafkaAdminClient(**self._connection, bootstrap_timeout_ms=10_000)
+        try:
+            cluster_id = admin.describe_cluster()["cluster_id"]
+            (topic,) = admin.describe_topics([self._topic])
+        finally:
+            admin.close()
+        if topic["error_code"] == _UNKNOWN_TOPIC:
+            raise TopicUnreadable(f"there is no topic {self._topic}")
+        allowed = topic.get("authorized_operations") or topic.get("topic_authorized_operations")
+        if topic["error_code"] or not _may_read(allowed):
+            raise TopicUnreadable(f"this login may not read {self._topic}")
+        return Place(str(cluster_id), str(topic["topic_id"]))
+
+
+def _read(record: Any, place: Place) -> tuple[RawMessage, OffsetMove]:
+    coordinates = f"{record.topic}/{record.partition}/{record.offset}"
+    message = RawMessage(tuple(record.headers), record.value, coordinates)
+    return message, OffsetMove(*place, record.partition, record.offset)
+
+
+def _may_read(operations: Any) -> bool:
+    """A consumer without the right to read would poll nothing for ever, without an error."""
+    return not isinstance(operations, list | set | tuple) or any("READ" in str(each).upper() for each in operations)
+
+
+def _partitions(error: Exception) -> set[TopicPartition]:
+    """The errors carry a mapping from partition to offset."""
+    told = error.args[0] if error.args and isinstance(error.args[0], Mapping) else {}
+    if not told:
+        raise error
+    return set(told)
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, TopicUnreadable) else ""
+
+
+_OPTIONS: Mapping[str, Any] = {
+    "enable_auto_commit": False,
+    "auto_offset_reset": "none",
+    "isolation_level": "read_committed",
+    "partition_assignment_strategy": [CooperativeStickyAssignor],
+    "max_poll_records": BATCH_RECORDS,
+    "max_partition_fetch_bytes": MAX_BATCH_BYTES,
+    "session_timeout_ms": 6_000,
+    "heartbeat_interval_ms": 1_500,
+    "allow_auto_create_topics": False,
+}

@@ -1,0 +1,225 @@
+"""Our own vocabulary: one CloudEvents type for each fact that a source may report.
+
+The type is `uk.nhs.cancerplan.` and the fact's stored name; the data is a Report. Producers' schemas are closed
+(consumers/schemas.py), this reading is tolerant: members it does not know are left out, wrong values are refused.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from types import MappingProxyType
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import Field, StringConstraints, TypeAdapter, ValidationError, create_model
+
+from consumers.envelope import Envelope
+from consumers.translation import Entry, Instruction, Refusal, Refused, Sender, Translated
+from domain import times
+from domain.catalogue import CATALOGUE, category_of
+from domain.facts import Agent, Category, Fact, Key, PartialDate, Target, Value, scoped_key
+from domain.identity import PatientReference, identifier
+from domain.patient import NHS_NUMBER, Identifier, IdentifierLinked, Name, PatientRegistered
+from domain.times import Occurred
+
+PREFIX = "uk.nhs.cancerplan."
+_MOST_REASONS = 20
+_EARLIEST_YEAR = 1800
+# Matching records these by itself, from what every report says of its patient.
+_OURS_ALONE = (PatientRegistered, IdentifierLinked)
+_WITH_KEY = (Category.PATHWAY, Category.APPOINTMENT, Category.REFERRAL)
+_VAGUE = frozenset(
+    ("updated", "changed", "completed", "finished", "processed", "handled", "started", "failed", "status")
+)
+_PARTIAL_DATE = TypeAdapter(PartialDate).json_schema()["pattern"]
+_TRUST = re.compile(r"(/nhs/[a-z-]+/[A-Z0-9]{3,12})(/|$)")
+
+NhsNumber = Annotated[str, StringConstraints(pattern=r"^[0-9][0-9 -]{8,14}[0-9]$")]
+
+
+class LocalIdentifier(Value):
+    """A number of the source's own; `system` is its URI."""
+
+    system: Key
+    value: Key
+
+
+class Person(Value):
+    """At least one of `nhs_number` and `identifiers`: nobody is matched by name alone."""
+
+    nhs_number: NhsNumber | None = None
+    identifiers: tuple[LocalIdentifier, ...] = Field(default=(), max_length=20)
+    name: Name | None = None
+    birth_date: PartialDate | None = None
+
+
+class Report(Value):
+    """The data of one event. Each type has its own class, with `fact` of the fact's class."""
+
+    patient: Person
+    key: Key | None = Field(
+        default=None, description="The source's own key of the pathway, appointment or referral; required for those."
+    )
+    key_system: Key | None = Field(
+        default=None, description="URI of the system that issued `key`; absent: the organisation in `source`."
+    )
+    occurred: str | None = Field(
+        default=None,
+        description="When it happened: year, month, date or instant with offset; absent: `time`.",
+        pattern=r"^\d{4}(-\d{2}(-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2}))?)?)?$",
+    )
+    performer: Agent | None = Field(default=None, description="Who did it; not who wrote it down.")
+    fact: Any
+
+
+class _Kind(NamedTuple):
+    """`instants` and `days` are the fact's members that must be plausible dates, checked after its types."""
+
+    report: type[Report]
+    category: Category
+    instants: tuple[str, ...]
+    days: tuple[str, ...]
+
+
+@cache
+def vocabulary() -> Mapping[str, type[Report]]:
+    """Stored name to the class of its report, for every fact that a source may send."""
+    return MappingProxyType({name: kind.report for name, kind in _kinds().items()})
+
+
+@cache
+def _kinds() -> Mapping[str, _Kind]:
+    return MappingProxyType(
+        {
+            stored: _kind(fact, category)
+            for stored, fact in CATALOGUE.items()
+            if fact not in _OURS_ALONE and (category := category_of(fact)) is not None
+        }
+    )
+
+
+def _kind(fact: type[Fact], category: Category) -> _Kind:
+    members: dict[str, Any] = {"fact": (fact, ...)}
+    if category in _WITH_KEY:
+        members["key"] = (Key, Field(description=Report.model_fields["key"].description))
+    report: type[Report] = create_model(f"{fact.__name__}Report", __base__=Report, **members)
+    told = fact.model_json_schema().get("properties", {})
+    return _Kind(
+        report=report,
+        category=category,
+        instants=tuple(name for name in told if _says(told[name], "format", "date-time")),
+        days=tuple(name for name in told if _says(told[name], "pattern", _PARTIAL_DATE)),
+    )
+
+
+def _says(schema: Mapping[str, Any], member: str, value: str) -> bool:
+    return schema.get(member) == value or any(_says(each, member, value) for each in schema.get("anyOf", ()))
+
+
+def stored_name(kind: str) -> str:
+    """The fact's stored name for a CloudEvents type. Raises Refusal where the type is none of the vocabulary."""
+    name = kind.removeprefix(PREFIX)
+    if name == kind or name not in _kinds():
+        refuse_vague(kind)
+        raise Refusal("unknown-type", "/type", "no fact has this type", "send a type of the vocabulary")
+    return name
+
+
+def refuse_vague(kind: str) -> None:
+    """Raises Refusal for a type that does not name what happened: after it, nobody could tell what to record."""
+    words = kind.split(".")
+    verb = words[-2] if len(words) > 1 and re.fullmatch(r"v\d+", words[-1]) else words[-1]
+    if verb in _VAGUE:
+        raise Refusal("vague-type", "/type", "the type does not name what happened", "send a type that does")
+
+
+def translate(envelope: Envelope, sender: Sender) -> list[Entry]:
+    """One entry, or one refusal for each field that is wrong. Raises Refusal for a type or schema that is not ours."""
+    stored = stored_name(envelope.type)
+    _check_schema(envelope.dataschema, stored)
+    kind = _kinds()[stored]
+    try:
+        report: Report = kind.report.__pydantic_validator__.validate_json(envelope.data, strict=True)
+    except ValidationError as error:
+        return _refused(stored, error)
+    _check_dates(kind, report.fact)
+    occurred = _occurred(report.occurred) if report.occurred else envelope.time
+    instruction = Instruction(_target(kind.category, report, sender), report.fact, occurred, report.performer)
+    return [Translated("", stored, _patient(report.patient, sender.source), (instruction,))]
+
+
+def _target(category: Category, report: Report, sender: Sender) -> Target:
+    if category not in _WITH_KEY or report.key is None:
+        return Target(category)
+    return Target(category, scoped_key(report.key_system or scope(sender.source), report.key))
+
+
+def scope(source: str) -> str:
+    """Where a key means the same thing: all systems of one organisation, else the source itself."""
+    found = _TRUST.match(source)
+    return found[1] if found else source
+
+
+def _check_schema(dataschema: str | None, stored: str) -> None:
+    wanted = f"/schemas/{stored}.json"
+    if dataschema is None:
+        raise Refusal("missing-dataschema", "/dataschema", "dataschema is absent", f"send a URL that ends in {wanted}")
+    if not dataschema.endswith(wanted):
+        raise Refusal(
+            "other-dataschema", "/dataschema", "the schema is not the type's", f"send a URL that ends in {wanted}"
+        )
+
+
+def _refused(stored: str, error: ValidationError) -> list[Entry]:
+    told = error.errors(include_url=False, include_input=False, include_context=False)[:_MOST_REASONS]
+    return [_invalid(stored, each["loc"], each["msg"]) for each in told]
+
+
+def _invalid(stored: str, place: tuple[str | int, ...], expected: str) -> Refused:
+    pointer = "".join(f"/{step}" for step in place)
+    return Refused("", stored, "invalid-field", pointer, expected, f"follow the schema /schemas/{stored}.json")
+
+
+def _check_dates(kind: _Kind, fact: Fact) -> None:
+    """The calendar's rules, which no pattern holds: what breaks them could be stored, but never be read again."""
+    for name in kind.instants:
+        moment = getattr(fact, name)
+        if moment is not None and moment.year < _EARLIEST_YEAR:
+            raise _bad_date(f"/fact/{name}")
+    for name in kind.days:
+        _checked_day(getattr(fact, name), f"/fact/{name}")
+
+
+def _checked_day(words: str | None, pointer: str) -> None:
+    if words is not None:
+        _parsed(words, pointer)
+
+
+def _occurred(words: str) -> Occurred:
+    return _parsed(words, "/occurred")
+
+
+def _parsed(words: str, pointer: str) -> Occurred:
+    try:
+        moment = times.parse(words)
+    except (ValueError, OverflowError):
+        raise _bad_date(pointer) from None
+    if moment.at.year < _EARLIEST_YEAR:
+        raise _bad_date(pointer)
+    return moment
+
+
+def _bad_date(pointer: str) -> Refusal:
+    return Refusal("invalid-field", pointer, "not a date of the calendar", "send a date that exists")
+
+
+def _patient(person: Person, source: str) -> PatientReference:
+    _checked_day(person.birth_date, "/patient/birth_date")
+    told: list[Identifier] = []
+    if person.nhs_number is not None:
+        told.append(identifier(NHS_NUMBER, person.nhs_number, source))
+    told.extend(identifier(each.system, each.value, source) for each in person.identifiers)
+    if not told:
+        raise Refusal(
+            "no-patient", "/patient", "the patient has no identifier", "send nhs_number or identifiers with a system"
+        )
+    return PatientReference(identifiers=tuple(dict.fromkeys(told)), name=person.name, birth_date=person.birth_date)
