@@ -158,6 +158,7 @@ class Intake:
     def _take_up(self, consumer: Any, assigned: _Assigned, place: Place) -> None:
         """Newly assigned partitions go on from where the log stands, the never read from their beginning."""
         fresh = sorted(assigned.fresh & consumer.assignment())
+        self._lost.difference_update(fresh)
         if self._place() != place:
             raise TopicUnreadable("the topic was made anew")
         stored = self._offsets.next_offsets(*place)

@@ -104,7 +104,7 @@ class Pipeline:
         )
 
     def _entries(self, read: Envelope) -> list[Entry]:
-        sender = Sender(read.source, read.id, read.time, organisation_of(read.source))
+        sender = Sender(read.source, read.id, read.time, vocabulary.organisation_of(read.source))
         if read.content_type in FHIR:
             if read.type.startswith(vocabulary.PREFIX) and read.type != DOCUMENT_SENT:
                 vocabulary.refuse_vague(read.type)
@@ -139,12 +139,6 @@ ASIDE_WORDS = {
 def ingest(writer: Writer, pipeline: Pipeline, messages: Iterable[RawMessage]) -> list[Outcome]:
     """All in one transaction, in order. Raises WriterStopped, psycopg.Error."""
     return writer.write([pipeline.work(message) for message in messages])
-
-
-def organisation_of(source: str) -> str | None:
-    """The ODS code in a source such as /nhs/england/RXX/pas/prod."""
-    scope = vocabulary.scope(source)
-    return scope.rsplit("/", 1)[-1] if scope != source or source.count("/") == 3 else None
 
 
 def _signal(read: Envelope) -> dict[str, Any]:
@@ -191,7 +185,7 @@ def _provenance(read: Envelope, performer: Agent | None, written: dict[Agent | N
         "source": read.source,
         "source_event_id": read.id,
         "performer": performer.model_dump(exclude_none=True) if performer else None,
-        "organisation": organisation_of(read.source),
+        "organisation": vocabulary.organisation_of(read.source),
         "recorded_at_source": read.recorded_time.at if read.recorded_time else None,
         "correlation_id": _trace(read),
     }

@@ -31,7 +31,7 @@ _VAGUE = frozenset(
     ("updated", "changed", "completed", "finished", "processed", "handled", "started", "failed", "status")
 )
 _PARTIAL_DATE = TypeAdapter(PartialDate).json_schema()["pattern"]
-_TRUST = re.compile(r"(/nhs/[a-z-]+/[A-Z0-9]{3,12})(/|$)")
+_TRUST = re.compile(r"(/nhs/[a-z-]+/([A-Z0-9]{3,12}))(/|$)")
 
 NhsNumber = Annotated[str, StringConstraints(pattern=r"^[0-9][0-9 -]{8,14}[0-9]$")]
 
@@ -157,6 +157,12 @@ def scope(source: str) -> str:
     """Where a key means the same thing: all systems of one organisation, else the source itself."""
     found = _TRUST.match(source)
     return found[1] if found else source
+
+
+def organisation_of(source: str) -> str | None:
+    """The ODS code in a source such as /nhs/england/RXX/pas/prod."""
+    found = _TRUST.match(source)
+    return found[2] if found else None
 
 
 def _check_schema(dataschema: str | None, stored: str) -> None:

@@ -1,0 +1,183 @@
+"""Records through a real broker into a real log: modes, poison, hand-over, fencing and offsets that are gone."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from uuid import uuid4
+
+import psycopg
+import pytest
+from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
+from prometheus_client import CollectorRegistry
+
+from consumers.ingest_metrics import IngestMetrics
+from consumers.kafka import Intake
+from consumers.messages import RawMessage
+from consumers.pipeline import Pipeline
+from infra.kafka_broker import KafkaBroker
+from infra.topics import MAX_BATCH_BYTES, Topic, create_topics
+from infra.writer import Writer
+from tests.conftest import Database
+from tests.events import binary, diagnosis, structured
+
+pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture
+def topic(kafka_broker: KafkaBroker) -> str:
+    name = f"test-{uuid4().hex[:12]}"
+    create_topics(connection(kafka_broker), [Topic(name, partitions=3)])
+    return name
+
+
+def connection(broker: KafkaBroker) -> dict[str, object]:
+    return {"bootstrap_servers": broker.bootstrap}
+
+
+class Running:
+    """One consumer in a thread, with a writer of its own, as a process would have."""
+
+    def __init__(self, broker: KafkaBroker, topic: str, database: Database) -> None:
+        self.registry = CollectorRegistry()
+        self._writer = Writer(database.log(), database.keys)
+        self._offsets = database.log()
+        self.intake = Intake(
+            connection(broker),
+            topic,
+            Pipeline(database.keys),
+            self._writer,
+            self._offsets,
+            IngestMetrics(self.registry),
+        )
+        self._thread = threading.Thread(target=self.intake.run)
+        self._thread.start()
+
+    def metric(self, name: str, **labels: str) -> float:
+        return self.registry.get_sample_value(name, labels) or 0.0
+
+    def stop(self) -> None:
+        self.intake.stop()
+        self._thread.join()
+        self._writer.close()
+        self._offsets.close()
+
+
+@contextmanager
+def running(broker: KafkaBroker, topic: str, database: Database) -> Iterator[Running]:
+    consumer = Running(broker, topic, database)
+    try:
+        yield consumer
+    finally:
+        consumer.stop()
+
+
+def publish(broker: KafkaBroker, topic: str, *messages: RawMessage) -> None:
+    producer = KafkaProducer(**connection(broker), max_request_size=MAX_BATCH_BYTES)
+    for number, each in enumerate(messages):
+        producer.send(topic, key=b"k", value=each.value, headers=list(each.headers), partition=number % 3)
+    producer.flush()
+    producer.close()
+
+
+def count(database: Database, query: str) -> int:
+    with database.connect("auditor") as auditor:
+        row = auditor.execute(query).fetchone()
+    return int(row[0]) if row else 0
+
+
+def receipts(database: Database) -> int:
+    return count(database, "select count(*) from log.receipts")
+
+
+def until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def test_good_and_bad_records_all_get_an_outcome_and_offsets_move(
+    kafka_broker: KafkaBroker, topic: str, database: Database
+) -> None:
+    bad = [binary("null", {})._replace(value=None), binary("deep", b"[" * 1_000_000), RawMessage((), b"\xff", "")]
+    good = [binary("1", diagnosis()), structured("2", diagnosis(key="p-2")), binary("1", diagnosis())]
+    with running(kafka_broker, topic, database) as consumer:
+        publish(kafka_broker, topic, *bad, *good, *bad)
+        until(lambda: count(database, "select coalesce(sum(next_offset), 0) from log.offsets") == 9)
+        until(
+            lambda: consumer.metric("ingest_messages_total", outcome="rejected", content_type="application/json") == 2
+        )
+    assert count(database, "select count(*) from log.events where type like 'pathway.%'") == 2
+    assert count(database, "select count(*) from log.rejected where state = 'open'") == 3
+    assert receipts(database) == 5
+
+
+def test_a_second_start_goes_on_where_the_first_stopped(
+    kafka_broker: KafkaBroker, topic: str, database: Database
+) -> None:
+    for turn in range(2):
+        with running(kafka_broker, topic, database) as consumer:
+            publish(kafka_broker, topic, binary(str(turn), diagnosis(key=str(turn))))
+            until(lambda: receipts(database) == turn + 1)  # noqa: B023 used at once
+        assert consumer.metric("ingest_messages_total", outcome="known", content_type="application/json") == 0
+
+
+def test_two_consumers_share_the_partitions_and_one_takes_over(
+    kafka_broker: KafkaBroker, topic: str, database: Database
+) -> None:
+    with running(kafka_broker, topic, database) as first:
+        publish(kafka_broker, topic, *(binary(f"a{n}", diagnosis(key=f"a{n}")) for n in range(60)))
+        until(lambda: receipts(database) == 60)
+        with running(kafka_broker, topic, database):
+            publish(kafka_broker, topic, *(binary(f"b{n}", diagnosis(key=f"b{n}")) for n in range(60)))
+            until(lambda: receipts(database) == 120)
+        publish(kafka_broker, topic, *(binary(f"c{n}", diagnosis(key=f"c{n}")) for n in range(60)))
+        until(lambda: receipts(database) == 180)
+        assert first.metric("ingest_messages_total", outcome="rejected", content_type="application/json") == 0
+    assert count(database, "select count(*) from log.events where type like 'pathway.%'") == 180
+
+
+def test_a_consumer_whose_offsets_were_moved_is_fenced_and_rejoins(
+    kafka_broker: KafkaBroker, topic: str, database: Database
+) -> None:
+    with running(kafka_broker, topic, database) as consumer:
+        publish(kafka_broker, topic, binary("1", diagnosis()))
+        until(lambda: receipts(database) == 1)
+        with database.connect("owner") as owner:
+            owner.execute("update log.offsets set next_offset = 0")
+        publish(kafka_broker, topic, binary("2", diagnosis(key="p-2")))
+        until(lambda: receipts(database) == 2)
+        assert consumer.metric("ingest_fenced_total") == 1
+    assert count(database, "select count(*) from log.events where type like 'pathway.%'") == 2
+
+
+def test_an_offset_that_the_broker_no_longer_has_stops_the_partition_loudly(
+    kafka_broker: KafkaBroker, topic: str, database: Database
+) -> None:
+    with running(kafka_broker, topic, database):
+        publish(kafka_broker, topic, *(binary(str(n), diagnosis(key=str(n))) for n in range(9)))
+        until(lambda: receipts(database) == 9)
+    publish(kafka_broker, topic, *(binary(f"lost{n}", diagnosis(key=f"lost{n}")) for n in range(9)))
+    admin = KafkaAdminClient(**connection(kafka_broker))
+    admin.delete_records({TopicPartition(topic, 0): 5})
+    admin.close()
+    with running(kafka_broker, topic, database) as consumer:
+        until(lambda: receipts(database) == 15)
+        assert consumer.metric("ingest_stopped_partitions") == 1
+    assert count(database, "select next_offset from log.offsets where partition = 0") == 3
+
+
+def test_a_database_that_goes_away_for_a_while_loses_nothing(
+    kafka_broker: KafkaBroker, topic: str, database: Database
+) -> None:
+    with running(kafka_broker, topic, database):
+        publish(kafka_broker, topic, binary("1", diagnosis()))
+        until(lambda: receipts(database) == 1)
+        with psycopg.connect(database.server.url(), autocommit=True) as superuser:
+            superuser.execute(f'alter database "{database.name}" allow_connections false')
+            superuser.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'writer'")
+            publish(kafka_broker, topic, binary("2", diagnosis(key="p-2")))
+            time.sleep(4)
+            superuser.execute(f'alter database "{database.name}" allow_connections true')
+        until(lambda: receipts(database) == 2)
