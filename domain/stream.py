@@ -106,7 +106,7 @@ class Stream:
             if event.position <= after:
                 break
             self.events[index] = event._replace(position=event.position + shift, recorded_at=recorded_at)
-        self._effective = None
+            self._effective = self._state = None
 
     def undo(self, after: int) -> None:
         """Forgets the events decided after position `after`: they were not recorded."""

@@ -1,10 +1,13 @@
 """The works of one transaction and what became of each: decided now, known from before, or set aside."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 from infra.desk import Desk
 from infra.log import ReceiptRow
-from infra.work import NOT_STORABLE, SAME_ID_OTHER_CONTENT, Conclusion, Outcome, Work
+from infra.work import SAME_ID_OTHER_CONTENT, Conclusion, Outcome, Work
+
+_CONTRADICTION = Outcome(SAME_ID_OTHER_CONTENT, b"", None, None, 0, known=True)
 
 
 class _Concluded(NamedTuple):
@@ -17,66 +20,78 @@ class Attempt:
     """Decided as often as needed; works that a receipt has answered keep that answer and still move their offset."""
 
     def __init__(self, works: list[Work]) -> None:
-        self.works = works
+        self._works = works
         self._answered: dict[int, Outcome] = {}
+        # What follows is true of the last decision only: another may find that the first of two was no original.
+        self._contradicted: dict[int, Outcome] = {}
+        self._aside: dict[int, Work] = {}
         self._twins: dict[int, int] = {}
         self._concluded: dict[int, _Concluded] = {}
 
     def open_works(self) -> list[Work]:
-        return [work for place, work in enumerate(self.works) if place not in self._answered]
+        return [work for place, work in enumerate(self._works) if place not in self._answered]
 
     def decide(self, desk: Desk) -> None:
-        self._twins.clear()
-        self._concluded.clear()
+        for last in (self._contradicted, self._aside, self._twins, self._concluded):
+            last.clear()
         firsts: dict[bytes, int] = {}
-        for place in range(len(self.works)):
-            work = self._unlike(place, firsts)
-            if place in self._answered or place in self._twins:
-                if work.offset is not None:
-                    desk.move(work.offset)
+        for place, work in enumerate(self._works):
+            if work.offset is not None:
+                desk.move(work.offset)
+            if place in self._answered:
+                continue
+            self._compare(place, firsts)
+            if place in self._twins or place in self._contradicted:
                 continue
             first = len(desk.batch.versions) + 1
-            conclusion = desk.decide(work)
+            conclusion = desk.decide(self._current(place))
             self._concluded[place] = _Concluded(conclusion, first, len(desk.batch.versions) - first + 1)
 
     def answer_known(self, receipts: dict[bytes, ReceiptRow]) -> None:
-        for place, work in enumerate(self.works):
-            row = receipts.get(work.key)
-            if row is None or work.replaces or place in self._answered:
+        for place, work in enumerate(self._works):
+            if place in self._answered:
                 continue
-            if row.digest == work.digest:
-                self._answered[place] = Outcome(
-                    row.outcome, row.answer, row.first_position, row.last_position, row.position, known=True
-                )
+            row = receipts.get(work.key)
+            if row is None or work.replaces:
+                self._answer_aside(place, receipts)
+            elif row.digest == work.digest:
+                self._answered[place] = _known(row)
+            elif work.aside is None:
+                self._answered[place] = _CONTRADICTION
             else:
-                self._contradict(place)
+                self._works[place] = aside_of(work, SAME_ID_OTHER_CONTENT)
 
     def outcomes(self, base: int, position: int) -> list[Outcome]:
-        return [self._outcome(place, base, position) for place in range(len(self.works))]
+        return [self._outcome(place, base, position) for place in range(len(self._works))]
 
-    def _unlike(self, place: int, firsts: dict[bytes, int]) -> Work:
-        """Notes works whose key an earlier one of this batch has: twins where equal, contradictions where not."""
-        work = self.works[place]
-        if place in self._answered:
-            return work
+    def _answer_aside(self, place: int, receipts: dict[bytes, ReceiptRow]) -> None:
+        """What this batch would set aside was set aside before."""
+        row = receipts.get(self._aside[place].key) if place in self._aside else None
+        if row is not None:
+            self._answered[place] = _known(row)
+
+    def _current(self, place: int) -> Work:
+        return self._aside.get(place, self._works[place])
+
+    def _compare(self, place: int, firsts: dict[bytes, int]) -> None:
+        """Notes a work whose key an earlier one of this batch has: a twin where equal, a contradiction where not."""
+        work = self._current(place)
         earlier = firsts.setdefault(work.key, place)
-        if earlier != place and self.works[earlier].digest == work.digest:
+        if earlier == place:
+            return
+        if self._current(earlier).digest == work.digest:
             self._twins[place] = earlier
-        elif earlier != place:
-            self._contradict(place)
-            return self.works[place] if place in self._answered else self._unlike(place, firsts)
-        return work
-
-    def _contradict(self, place: int) -> None:
-        aside = self.works[place].aside
-        if aside is None:
-            self._answered[place] = Outcome(SAME_ID_OTHER_CONTENT, b"", None, None, 0, known=True)
+        elif work.aside is None:
+            self._contradicted[place] = _CONTRADICTION
         else:
-            self.works[place] = aside(SAME_ID_OTHER_CONTENT)
+            self._aside[place] = aside_of(work, SAME_ID_OTHER_CONTENT)
+            self._compare(place, firsts)
 
     def _outcome(self, place: int, base: int, position: int) -> Outcome:
         if place in self._answered:
             return self._answered[place]
+        if place in self._contradicted:
+            return self._contradicted[place]
         if place in self._twins:
             return self._outcome(self._twins[place], base, position)._replace(known=True)
         conclusion, first, events = self._concluded[place]
@@ -84,6 +99,13 @@ class Attempt:
         return Outcome(conclusion.outcome, conclusion.answer, span[0], span[1], position)
 
 
-def set_aside(work: Work) -> Work | None:
-    """The work that keeps this one's bytes with the reason that it cannot be stored; None for a person's command."""
-    return work.aside(NOT_STORABLE) if work.aside is not None else None
+def aside_of(work: Work, code: str) -> Work:
+    """The work that keeps this one's bytes with the reason `code`; where this one was read has been read all the same.
+    Raises ValueError for a person's command, which is answered and not set aside."""
+    if work.aside is None:
+        raise ValueError("a command is not set aside")
+    return replace(work.aside(code), offset=work.offset)
+
+
+def _known(row: ReceiptRow) -> Outcome:
+    return Outcome(row.outcome, row.answer, row.first_position, row.last_position, row.position, known=True)

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
-from domain.facts import PATIENT, EventId, NotAllowed, NotFound, Recorded, Target
+from domain.facts import PATIENT, Category, EventId, NotAllowed, NotFound, Recorded, Target
 from domain.identity import Held, PatientReference, introduction, match
 from domain.patient import Identifier, IdentifierLinked
 from domain.stream import Decided, Stream
@@ -38,7 +38,7 @@ class Desk:
         self._offsets: dict[tuple[str, str, int], int] = {}
 
     def decide(self, work: Work) -> Conclusion:
-        """Adds the work's events, receipt, raw bytes and offset to the batch."""
+        """Adds the work's events, receipt and raw bytes to the batch."""
         first = len(self.batch.versions) + 1
         outcomes = [self._part(part) for part in work.parts]
         conclusion = work.conclude(outcomes)
@@ -47,8 +47,6 @@ class Desk:
             self._raw(work, {each.patient_id for each in outcomes if each.patient_id is not None})
         if conclusion.rejection is not None or work.replaces:
             self._set_aside(work, conclusion)
-        if work.offset is not None:
-            self.move(work.offset)
         return conclusion
 
     def move(self, offset: OffsetMove) -> None:
@@ -75,8 +73,7 @@ class Desk:
 
     def _patient(self, part: Part) -> tuple[UUID, list[tuple[EventId, str]]]:
         if isinstance(part.patient, UUID):
-            if not self._stream(part.patient, PATIENT).events:
-                raise NotFound("no such patient")
+            self._named(part.patient, part.patient, Category.PATIENT)
             return part.patient, []
         reference = part.patient
         known = self._known(reference)
@@ -117,19 +114,30 @@ class Desk:
         self.batch.digests.append(digest)
         self.batch.digest_patients.append(patient_id)
 
-    def _stream(self, patient_id: UUID, target: Target, stream_id: UUID | None = None) -> Stream:
-        stream_id = stream_id or target.stream_id(patient_id)
+    def _stream(self, patient_id: UUID, target: Target) -> Stream:
+        stream_id = target.stream_id(patient_id)
         stream = self._holdings.stream(stream_id)
-        if stream is None:  # nothing was loaded for it, so the log has nothing of it
+        if stream is None:  # of a patient whom this batch registers, so the log has nothing of it
             stream = Stream(stream_id, target.category)
             self._holdings.hold(stream)
         self.touched[stream_id] = stream
         return stream
 
+    def _named(self, patient_id: UUID, stream_id: UUID, category: Category) -> Stream:
+        """Whose it is and what it is say its own events, not the caller. Raises NotFound alike for what does not
+        exist and for what is another's."""
+        stream = self._holdings.stream(stream_id)
+        is_theirs = stream is not None and stream.events and stream.events[0].patient_id == patient_id
+        if stream is None or not is_theirs or stream.category is not category:
+            raise NotFound(f"no such {category}")
+        self.touched[stream_id] = stream
+        return stream
+
     def _act(self, patient_id: UUID, act: Act) -> list[tuple[EventId, str]]:
-        stream = self._stream(patient_id, act.target, act.stream_id)
-        if act.stream_id is not None and not stream.events:
-            raise NotFound(f"no such {act.target.category}")
+        if act.stream_id is None:
+            stream = self._stream(patient_id, act.target)
+        else:
+            stream = self._named(patient_id, act.stream_id, act.target.category)
         if act.nothing_after is not None and stream.last_position > act.nothing_after:
             raise StalePrecondition("something newer was recorded; read again and decide again")
         return [self._record(patient_id, stream, act, decided) for decided in stream.decide(act.act, act.occurred)]

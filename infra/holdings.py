@@ -45,6 +45,12 @@ class Holdings:
         for stream_id in streams:
             self._bytes -= self._streams.pop(stream_id, (None, 0))[1]
 
+    def clear(self) -> None:
+        """For another log than the one that filled this: nothing of it can be believed."""
+        self.forget(None)
+        self.patients.clear()
+        self.keys.clear()
+
     def trim(self) -> None:
         """Called between batches: nothing that a batch needs may disappear under it."""
         while self._bytes > self._limit and self._streams:

@@ -1,6 +1,7 @@
 """The log as a writer speaks to it: one connection, reads in one snapshot, and the one function that appends."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -14,12 +15,26 @@ from infra.keys import DataKey, KeyRing, KeyUnusable
 from infra.payloads import COLUMNS, recorded
 
 FENCED = "PCP01"
+# Classes of SQLSTATE. The second says that the server ended or refused the transaction: idle or running too long, or
+# read-only since it is a standby.
+_LIMIT_EXCEEDED = "54"
+_TRANSACTION_STATE = "25"
 # More than this written by others since we looked: forgetting everything is cheaper than naming it.
 TAIL_LIMIT = 20_000
 
 
 class Fenced(Exception):
     """Another consumer has moved these offsets: this one no longer owns the partition and must stop."""
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether the same call may succeed on a new connection: lost connections, locks, time-outs and a server that
+    only reads for now, but not a limit of the database that this very call exceeds."""
+    if not isinstance(error, psycopg.Error):
+        return False
+    state = error.sqlstate or ""
+    is_passing = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    return (is_passing and not state.startswith(_LIMIT_EXCEEDED)) or state.startswith(_TRANSACTION_STATE)
 
 
 class Appended(NamedTuple):
@@ -127,6 +142,13 @@ class Log:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """A transaction that holds the append lock: until it ends nobody else appends, and nothing of it is durable."""
+        with self.connection.transaction():
+            self.connection.execute("select pg_advisory_xact_lock(7305550312)")
+            yield
 
     def load(
         self,

@@ -7,8 +7,9 @@ meanwhile answers by its receipt. A database error that stays is narrowed down t
 import queue
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import UUID, uuid4
@@ -16,20 +17,20 @@ from uuid import UUID, uuid4
 import psycopg
 import structlog
 
-from domain.facts import Category
-from domain.identity import PatientReference
 from domain.stream import Stream
-from infra.attempt import Attempt, set_aside
+from infra.attempt import Attempt, aside_of
 from infra.desk import Desk, MonthlyKey
 from infra.holdings import Holdings
 from infra.keys import KeyRing
-from infra.log import Appended, Fenced, Known, Log, Stale
-from infra.work import Outcome, Part, Work
+from infra.log import Appended, Fenced, Known, Log, Stale, may_pass
+from infra.prefetch import Prefetch
+from infra.work import NOT_STORABLE, Outcome, Work
 
 log = structlog.get_logger(__name__)
 
 _ATTEMPTS_BEFORE_LOCK = 2
-_RECONNECTS = 5
+_TRIES = 5
+_FOLLOW_SECONDS = 1.0
 
 
 class WriterStopped(Exception):
@@ -51,11 +52,15 @@ class Writer:
         self._log = store
         self._keys = keys
         self._holdings = Holdings(limit_bytes)
+        self._prefetch = Prefetch(store, keys, self._holdings)
+        # Streams with decisions of which we do not know yet that they are durable.
+        self._unsettled: dict[UUID, Stream] = {}
         self._most = most
         self._monthly: MonthlyKey | None = None
         self._offsets: dict[tuple[str, str, int], int | None] = {}
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+        self._door = threading.Lock()
         self._stopped = False
         self._thread.start()
 
@@ -65,10 +70,11 @@ class Writer:
 
     def write(self, works: Sequence[Work]) -> list[Outcome]:
         """All in one transaction, in order. Raises Fenced, WriterStopped, psycopg.Error."""
-        if self._stopped:
-            raise WriterStopped("the writer has stopped")
         future: Future[list[Outcome]] = Future()
-        self._jobs.put(_Job(works, future))
+        with self._door:
+            if self._stopped:
+                raise WriterStopped("the writer has stopped")
+            self._jobs.put(_Job(list(works), future))
         return future.result()
 
     def owns(self, cluster_id: str, topic_id: str, offsets: dict[int, int | None]) -> None:
@@ -78,15 +84,46 @@ class Writer:
 
     def close(self) -> None:
         """Finishes what was submitted, then stops."""
-        self._stopped = True
-        self._jobs.put(None)
+        with self._door:
+            self._stopped = True
+            self._jobs.put(None)
         self._thread.join()
         self._log.close()
 
     def _run(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            jobs = [job, *self._waiting(len(job.works))]
-            self._answer(jobs)
+        jobs: list[_Job] = []
+        try:
+            while (job := self._next()) is not None:
+                jobs = [job, *self._waiting(len(job.works))]
+                self._answer(jobs)
+        finally:
+            self._refuse(jobs)
+
+    def _next(self) -> _Job | None:
+        while True:
+            try:
+                return self._jobs.get(timeout=_FOLLOW_SECONDS)
+            except queue.Empty:
+                self._follow()
+
+    def _follow(self) -> None:
+        """An idle writer would fall so far behind the log that it had to forget everything it holds."""
+        try:
+            self._prefetch.prepare([], afresh=True)
+        except psycopg.Error as error:
+            log.warning("follow_failed", error=type(error).__name__)
+            self._start_again()
+
+    def _refuse(self, jobs: list[_Job]) -> None:
+        """However the thread ends, nobody may wait for it for ever."""
+        with self._door:
+            self._stopped = True
+            while not self._jobs.empty():
+                job = self._jobs.get_nowait()
+                jobs += [job] if job is not None else []
+        for job in jobs:
+            if not job.future.done():
+                job.future.set_exception(WriterStopped("the writer has stopped"))
 
     def _waiting(self, taken: int) -> list[_Job]:
         """Whatever else has been submitted meanwhile shares the transaction, up to a bound."""
@@ -115,76 +152,78 @@ class Writer:
             outcomes = outcomes[len(job.works) :]
 
     def _answer_separately(self, jobs: list[_Job], error: Exception) -> None:
-        """One caller's fault must not be another's."""
-        if len(jobs) == 1:
-            log.warning("write_failed", error=type(error).__name__)
-            jobs[0].future.set_exception(error)
+        """One caller's fault must not be another's; a database that is away is everyone's."""
+        if len(jobs) > 1 and not may_pass(error):
+            for job in jobs:
+                self._answer([job])
             return
         for job in jobs:
-            self._answer([job])
+            job.future.set_exception(error)
+        log.warning("write_failed", error=type(error).__name__)
 
     def _write(self, works: list[Work]) -> list[Outcome]:
+        if not works:
+            return []
         try:
             return self._persistently(works)
-        except (psycopg.OperationalError, Fenced, WriterStopped):
-            raise
         except Exception as error:
+            if isinstance(error, Fenced) or may_pass(error):
+                raise
             if len(works) > 1:
                 middle = len(works) // 2
                 return self._write(works[:middle]) + self._write(works[middle:])
-            aside = set_aside(works[0])
-            if aside is None:
+            if works[0].aside is None:
                 raise
             log.error("work_set_aside", error=type(error).__name__)  # noqa: TRY400 a traceback may quote a patient
-            return self._persistently([aside])
+            return self._persistently([aside_of(works[0], NOT_STORABLE)])
 
     def _persistently(self, works: list[Work]) -> list[Outcome]:
-        for attempt in range(_RECONNECTS):
+        tried = 0
+        while True:
             try:
                 return self._batch(works)
-            except psycopg.OperationalError as error:
-                self._log.close()
-                self._holdings.forget(None)
-                log.warning("write_retried", error=type(error).__name__, attempt=attempt)
-                failure = error
-            time.sleep(0.1 * 2**attempt)
-        raise failure
+            except psycopg.Error as error:
+                if not may_pass(error):
+                    raise
+                self._start_again()
+                tried += 1
+                if tried == _TRIES:
+                    raise
+                log.warning("write_retried", error=type(error).__name__, tried=tried)
+            time.sleep(0.05 * 2**tried)
+
+    def _start_again(self) -> None:
+        """On a new connection, and believing nothing that an unknown end may have made untrue."""
+        self._log.close()
+        self._holdings.forget(None)
+        self._monthly = None
 
     def _batch(self, works: list[Work]) -> list[Outcome]:
-        attempt = Attempt(list(works))
-        for _ in range(_ATTEMPTS_BEFORE_LOCK):
-            outcomes = self._try(attempt, locked=False)
-            if outcomes is not None:
-                return outcomes
-        connection = self._log.connection
+        attempt, monthly, turn = Attempt(list(works)), self._monthly_key(), 0
+        answer: Appended | Known | Stale | None = None
         while True:
-            with connection.transaction():
-                connection.execute("select pg_advisory_xact_lock(7305550312)")
-                outcomes = self._try(attempt, locked=True)
-            if outcomes is not None:
-                return outcomes
+            locked = turn >= _ATTEMPTS_BEFORE_LOCK
+            with self._log.alone() if locked else nullcontext():
+                self._holdings.forget(list(self._unsettled))
+                self._prefetch.prepare(attempt.open_works(), locked, afresh=isinstance(answer, Stale))
+                desk, answer = self._decide(attempt, monthly)
+            turn += 1
+            # Under the lock, an answer is true only now that the transaction has ended.
+            match answer:
+                case Appended():
+                    self._settle(desk, answer)
+                    return attempt.outcomes(answer.base, self._holdings.seen)
+                case Known(keys):
+                    attempt.answer_known(self._log.receipts(keys))
+                case Stale(streams):
+                    self._forget_stale(streams, desk)
 
-    def _try(self, attempt: Attempt, locked: bool) -> list[Outcome] | None:
-        """None: decide again, having forgotten what was stale or learnt what was known."""
-        self._prefetch(attempt.open_works(), locked)
-        desk = Desk(self._holdings, self._keys, self._monthly_key())
-        answer: Appended | Stale | Known | None = None
-        try:
-            attempt.decide(desk)
-            desk.batch.offsets = [self._move(place, offset) for place, offset in desk.offsets().items()]
-            answer = self._log.append(self._holdings.seen, list(desk.touched), desk.batch)
-        finally:
-            if not isinstance(answer, Appended):
-                self._holdings.forget(list(desk.touched))
-        match answer:
-            case Appended():
-                self._settle(desk, answer)
-                return attempt.outcomes(answer.base, self._holdings.seen)
-            case Known(keys):
-                attempt.answer_known(self._log.receipts(keys))
-            case Stale(streams):
-                self._forget_stale(streams, desk)
-        return None
+    def _decide(self, attempt: Attempt, monthly: MonthlyKey) -> tuple[Desk, Appended | Known | Stale]:
+        desk = Desk(self._holdings, self._keys, monthly)
+        self._unsettled = desk.touched
+        attempt.decide(desk)
+        desk.batch.offsets = [self._move(place, offset) for place, offset in desk.offsets().items()]
+        return desk, self._log.append(self._holdings.seen, list(desk.touched), desk.batch)
 
     def _settle(self, desk: Desk, appended: Appended) -> None:
         holdings = self._holdings
@@ -195,6 +234,7 @@ class Writer:
         holdings.forget(appended.written_by_others)
         holdings.patients.update(zip(desk.batch.digests, desk.batch.digest_patients, strict=True))
         holdings.seen = appended.base + len(desk.batch.versions)
+        self._unsettled = {}
         self._offsets.update(desk.offsets())
         holdings.trim()
 
@@ -213,70 +253,6 @@ class Writer:
             "expected": expected, "next": offset,
         }  # fmt: skip
 
-    def _prefetch(self, works: list[Work], locked: bool) -> None:
-        """Loads in one snapshot whatever these works need and we do not hold; often nothing.
-
-        A load also shows what others wrote since; what we held of that is forgotten, and loaded in the next turn.
-        """
-        parts = [part for work in works for part in work.parts]
-        digests = self._digests(parts)
-        absent: set[bytes | UUID] = set()
-        while True:
-            unknown = [each for each in digests if each not in self._holdings.patients and each not in absent]
-            streams, patients = self._missing(parts, {})
-            if not unknown and not streams and patients <= absent:
-                return
-            self._load(parts, unknown, locked)
-            absent |= {*unknown, *patients}
-
-    def _load(self, parts: list[Part], unknown: list[bytes], locked: bool) -> None:
-        holdings = self._holdings
-        wanted: dict[UUID, Category] = {}
-
-        def missing(found: dict[bytes, UUID]) -> tuple[Iterable[UUID], Iterable[UUID]]:
-            streams, patients = self._missing(parts, found)
-            wanted.update(streams)
-            return streams, patients
-
-        loaded = self._log.load(holdings.seen, unknown, missing, locked)
-        holdings.forget(loaded.written)
-        holdings.seen = loaded.position
-        holdings.patients.update(loaded.patients)
-        holdings.keys.update(loaded.keys)
-        for stream_id, events in loaded.streams.items():
-            holdings.hold(Stream(stream_id, wanted[stream_id], events))
-
-    def _missing(self, parts: list[Part], found: dict[bytes, UUID]) -> tuple[dict[UUID, Category], set[UUID]]:
-        """Streams not held, and the patients whose keys open them or are needed to write."""
-        streams: dict[UUID, Category] = {}
-        patients: set[UUID] = set()
-        for part in parts:
-            for patient_id in self._patients(part, found):
-                lacking = {
-                    stream_id: category
-                    for stream_id, category in _streams(part, patient_id)
-                    if self._holdings.stream(stream_id) is None
-                }
-                streams |= lacking
-                if lacking or patient_id not in self._holdings.keys:
-                    patients.add(patient_id)
-        return streams, patients
-
-    def _patients(self, part: Part, found: dict[bytes, UUID]) -> set[UUID]:
-        if isinstance(part.patient, UUID):
-            return {part.patient}
-        digests = self._digests([part])
-        named = (found.get(each) or self._holdings.patients.get(each) for each in digests)
-        return {each for each in named if each is not None}
-
-    def _digests(self, parts: list[Part]) -> set[bytes]:
-        return {
-            self._keys.identifier_digest(each)
-            for part in parts
-            if isinstance(part.patient, PatientReference)
-            for each in part.patient.identifiers
-        }
-
     def _monthly_key(self) -> MonthlyKey:
         month = datetime.now(UTC).date().replace(day=1)
         if self._monthly is None or self._monthly.month != month:
@@ -285,9 +261,3 @@ class Writer:
             key_id, wrapped = self._log.monthly_key(candidate, month, wrapped)
             self._monthly = MonthlyKey(key_id, month, self._keys.unwrap(key_id, wrapped))
         return self._monthly
-
-
-def _streams(part: Part, patient_id: UUID) -> Iterator[tuple[UUID, Category]]:
-    yield patient_id, Category.PATIENT
-    for act in part.acts:
-        yield act.stream_id or act.target.stream_id(patient_id), act.target.category

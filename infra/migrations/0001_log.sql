@@ -195,8 +195,9 @@ begin
     base := coalesce(base, 0);
     at := greatest(clock_timestamp(), last_at);
 
-    if seen < base then
-        if base - seen <= 20000 then
+    if seen <> base then
+        -- More than there is: the caller has seen a log that a restore or a failover took away.
+        if base - seen between 0 and 20000 then
             select array_agg(distinct e.stream_id) into streams from log.events e where e.position > seen;
         end if;
         if streams is null or streams && reads then
@@ -238,7 +239,7 @@ begin
         ), advanced as (
             update log.offsets o set next_offset = t.next from told t
              where o.cluster_id = t.cluster_id and o.topic_id = t.topic_id and o.partition = t.partition
-               and o.next_offset = t.expected
+               and o.next_offset in (t.expected, t.next) -- the latter: our own move, whose acknowledgement was lost
             returning 1
         )
         select (select count(*) from started) + (select count(*) from advanced) into moved;

@@ -1,53 +1,19 @@
 """The one write path against a real PostgreSQL."""
 
-import hashlib
-from datetime import date
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import psycopg
 import pytest
 
 from domain.care_plan import AcceptSupport, NeedRaised, RaiseNeed
-from domain.facts import CARE_PLAN, PATIENT, Category, Command, Fact, Target
+from domain.facts import CARE_PLAN, PATIENT
 from domain.identity import PatientReference
 from domain.pathway import DiagnosisAgreed
-from domain.patient import NHS_NUMBER, DemographicsRecorded, Identifier, Name
-from domain.times import on
-from infra.work import Act, Conclusion, Outcome, Part, PartOutcome, Rejection, Work
+from domain.patient import DemographicsRecorded, Identifier, Name
+from infra.work import Outcome
 from infra.writer import Writer
 from tests.conftest import Database
-
-MARCH = on(date(2026, 3, 1))
-MARIA = PatientReference(identifiers=(Identifier(system=NHS_NUMBER, value="9000000009"),))
-PATHWAY = Target(Category.PATHWAY, "trust|1")
-
-
-def conclude(outcomes: list[PartOutcome]) -> Conclusion:
-    refused = [each.refusal for each in outcomes if each.refusal]
-    if refused:
-        reasons = [{"code": code, "detail": detail} for code, detail in refused if refused]
-        return Conclusion("rejected", b"{}", Rejection(reasons, "test", None))
-    return Conclusion("recorded" if any(each.events for each in outcomes) else "nothing-new", b"{}")
-
-
-def work(
-    key: str, *acts: tuple[Target, Fact | Command], patient: PatientReference | UUID = MARIA, content: str = ""
-) -> Work:
-    part = Part(
-        patient,
-        tuple(Act(t, act, MARCH, b'{"source":"t","source_event_id":"1"}') for t, act in acts),
-        b'{"source":"t","source_event_id":"1"}',
-        MARCH,
-    )
-    digest = hashlib.sha256((content or key).encode()).digest()
-    return Work("t", key.encode(), digest, (part,), conclude, raw=b"raw", aside=lambda code: aside(key, code))
-
-
-def aside(key: str, code: str) -> Work:
-    def rejected(_: list[PartOutcome]) -> Conclusion:
-        return Conclusion("rejected", b"{}", Rejection([{"code": code}], "test", None))
-
-    return Work("t", f"{key}/{code}".encode(), b"x", (), rejected, raw=b"raw")
+from tests.works import MARIA, PATHWAY, work
 
 
 def types(database: Database) -> list[str]:

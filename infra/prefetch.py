@@ -1,0 +1,134 @@
+"""What works need of the log before they can be decided: who identifiers name, those patients' streams and keys."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from domain.catalogue import category_of
+from domain.facts import Category, Recorded
+from domain.identity import PatientReference
+from domain.stream import Stream
+from infra.holdings import Holdings
+from infra.keys import KeyRing
+from infra.log import Loaded, Log
+from infra.work import Part, Work
+
+
+class _Wanted(NamedTuple):
+    """`owner` has this stream, if anyone has; None where a caller named it, who may be wrong."""
+
+    category: Category
+    owner: UUID | None
+
+
+class _Need(NamedTuple):
+    """`digests` are all identifiers that may come to name the patient of this part."""
+
+    part: Part
+    digests: set[bytes]
+
+
+class Prefetch:
+    """Fills a writer's holdings. Not thread-safe: it belongs to the writer's thread."""
+
+    def __init__(self, store: Log, keys: KeyRing, holdings: Holdings) -> None:
+        self._log = store
+        self._keys = keys
+        self._holdings = holdings
+
+    def prepare(self, works: Sequence[Work], locked: bool = False, afresh: bool = False) -> None:
+        """Loads in one snapshot whatever these works need and we do not hold; often nothing, unless `afresh`.
+
+        A load also shows what others wrote since; what we held of that is forgotten, and loaded in the next turn.
+        """
+        needs = self._needs(works)
+        digests = set[bytes]().union(*(need.digests for need in needs))
+        absent: set[bytes | UUID] = set()
+        while True:
+            unknown = [each for each in digests if each not in self._holdings.patients and each not in absent]
+            wanted, patients = self._missing(needs, {})
+            if not (unknown or wanted.keys() - absent or patients - absent or afresh):
+                return
+            loaded = self._load(needs, unknown, locked)
+            absent = absent - set(loaded.written) if loaded.written is not None else set()
+            absent.update(unknown, patients, (each for each in loaded.streams if self._holdings.stream(each) is None))
+            afresh = False
+
+    def _needs(self, works: Sequence[Work]) -> list[_Need]:
+        named = [(part, self._digests(part)) for work in works for part in work.parts]
+        kin = _kin(digests for _, digests in named)
+        return [_Need(part, set[bytes]().union(*(kin[each] for each in digests))) for part, digests in named]
+
+    def _digests(self, part: Part) -> set[bytes]:
+        if not isinstance(part.patient, PatientReference):
+            return set()
+        return {self._keys.identifier_digest(each) for each in part.patient.identifiers}
+
+    def _load(self, needs: list[_Need], unknown: list[bytes], locked: bool) -> Loaded:
+        holdings = self._holdings
+        wanted: dict[UUID, _Wanted] = {}
+
+        def missing(found: dict[bytes, UUID]) -> tuple[Iterable[UUID], Iterable[UUID]]:
+            streams, patients = self._missing(needs, found)
+            wanted.update(streams)
+            return streams, patients
+
+        loaded = self._log.load(holdings.seen, unknown, missing, locked)
+        if loaded.position < holdings.seen:  # another log than the one we knew: a restore, or a failover that lost
+            holdings.clear()
+        holdings.forget(loaded.written)
+        holdings.seen = loaded.position
+        holdings.patients.update(loaded.patients)
+        holdings.keys.update(loaded.keys)
+        for stream_id, events in loaded.streams.items():
+            category, owner = wanted[stream_id]
+            # Held as empty, a stream that was only named would pass for one that is known to be empty.
+            if events or owner in holdings.keys:
+                holdings.hold(Stream(stream_id, _category(events) or category, events))
+        return loaded
+
+    def _missing(self, needs: list[_Need], found: dict[bytes, UUID]) -> tuple[dict[UUID, _Wanted], set[UUID]]:
+        """Streams not held, and the patients whose keys open them or are needed to write."""
+        streams: dict[UUID, _Wanted] = {}
+        patients: set[UUID] = set()
+        for need in needs:
+            for patient_id in self._patients(need, found):
+                lacking = {
+                    stream_id: wanted
+                    for stream_id, wanted in _streams(need.part, patient_id)
+                    if self._holdings.stream(stream_id) is None
+                }
+                streams |= lacking
+                if lacking or patient_id not in self._holdings.keys:
+                    patients.add(patient_id)
+        return streams, patients
+
+    def _patients(self, need: _Need, found: dict[bytes, UUID]) -> set[UUID]:
+        if isinstance(need.part.patient, UUID):
+            return {need.part.patient}
+        named = (found.get(each) or self._holdings.patients.get(each) for each in need.digests)
+        return {each for each in named if each is not None}
+
+
+def _kin(named: Iterable[set[bytes]]) -> dict[bytes, set[bytes]]:
+    """Each identifier with those that one batch tells together with it, directly or through others: the first message
+    may link an identifier to a patient whom the second then means by it."""
+    kin: dict[bytes, set[bytes]] = {}
+    for together in named:
+        joined = together.union(*(kin[each] for each in together if each in kin))
+        kin.update(dict.fromkeys(joined, joined))
+    return kin
+
+
+def _streams(part: Part, patient_id: UUID) -> Iterator[tuple[UUID, _Wanted]]:
+    yield patient_id, _Wanted(Category.PATIENT, patient_id)
+    for act in part.acts:
+        if act.stream_id is None:
+            yield act.target.stream_id(patient_id), _Wanted(act.target.category, patient_id)
+        else:
+            yield act.stream_id, _Wanted(act.target.category, None)
+
+
+def _category(events: list[Recorded]) -> Category | None:
+    """What the stream is, whatever a caller took it for; None where only annotations stand in it."""
+    return next((known for event in events if (known := category_of(type(event.fact))) is not None), None)
