@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from datetime import date
 from uuid import UUID
 
-from domain.facts import Category, Command, Fact, Target
+from domain.care_plan import NeedRaised
+from domain.facts import CARE_PLAN, Category, Command, Fact, Target
 from domain.identity import PatientReference
 from domain.patient import NHS_NUMBER, Identifier
 from domain.times import on
@@ -14,6 +15,7 @@ from infra.work import Act, Conclusion, OffsetMove, Part, PartOutcome, Rejection
 MARCH = on(date(2026, 3, 1))
 PROVENANCE = b'{"source":"t","source_event_id":"1"}'
 MARIA = PatientReference(identifiers=(Identifier(system=NHS_NUMBER, value="9000000009"),))
+CARE_PLAN_NEED = (CARE_PLAN, NeedRaised(need="1", concern="work"))
 PATHWAY = Target(Category.PATHWAY, "trust|1")
 
 

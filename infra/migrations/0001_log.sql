@@ -1,4 +1,7 @@
 -- The log: append-only, written by one function. Runs as owner.
+-- Whoever is not named by a grant may not even call what we define.
+alter default privileges revoke execute on functions from public;
+
 create schema log;
 create schema read authorization projector;
 create schema access;
@@ -388,9 +391,8 @@ begin
 end
 $$;
 
-revoke all on all functions in schema log from public;
 grant usage on schema log to writer, projector, reader, auditor;
-grant usage on schema read to reader, auditor, writer;
+grant usage on schema read to reader, auditor;
 grant usage on schema access to reader, auditor;
 
 grant select on log.events, log.keys, log.identifiers, log.receipts, log.raw_messages, log.rejected, log.offsets,
@@ -406,4 +408,4 @@ grant insert (patient_id, actor, role, organisation, purpose, outcome, projectio
 grant select on access.reads to reader, auditor;
 
 alter default privileges for role projector in schema read grant select on tables to reader, auditor;
-grant select on read.checkpoints, read.parked to reader, auditor, writer;
+grant select on read.checkpoints, read.parked to reader, auditor;

@@ -34,7 +34,6 @@ begin
 end
 $$;
 
-revoke all on function log.append_library_events from public;
 grant execute on function log.append_library_events to writer;
 grant select on log.library_events to writer;
 grant select, insert, update on log.library_tracking to writer;
