@@ -138,7 +138,7 @@ class Reading:
         if not allowed:
             raise Refused
         standing = Standing(through or 0, checkpoint or 0, head, held_since)
-        if body is None or held_since is not None:
+        if patient_id is None or body is None or held_since is not None:
             return Served(None, standing)
         key = self._keys.unwrap(key_id, wrapped)
         return Served(documents.opened(projection, patient_id, key, body), standing)

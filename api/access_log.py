@@ -1,0 +1,48 @@
+"""Who read or changed what of one patient: patients see roles and organisations, reviewers the persons too."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from api.answers import json_response
+from api.cursors import Cursors, link_to_next
+from api.subjects import AccessViewer
+from projections.accesses import Access
+from projections.folding import NOT_RECORDED, Document
+from projections.replay import Audience
+
+_NEWEST = 2**62
+
+routes = APIRouter(tags=["read"])
+
+
+@routes.get("/accesses", summary="Who read or changed what of this patient, newest first")
+async def accesses(
+    subject: AccessViewer,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    cursor: Annotated[str | None, Query(max_length=100)] = None,
+) -> Response:
+    services = subject.services
+    cursors = Cursors(services.keys, (services.epoch, "accesses", str(subject.patient_id), subject.audience))
+    before = cursors.place(cursor, _NEWEST)
+    rows = await services.accesses.of(subject.patient_id, subject.reader, before, limit + 1)
+    page: Document = {"accesses": [_told(row, subject.audience) for row in rows[:limit]]}
+    headers = {}
+    if len(rows) > limit:
+        page["next"] = cursors.cursor(rows[limit - 1].access_id)
+        headers = link_to_next(f"{subject.base}/accesses", {"limit": limit}, page["next"])
+    return json_response(page, headers=headers)
+
+
+def _told(row: Access, audience: Audience) -> Document:
+    told = {
+        "at": row.at.isoformat(),
+        "role": row.role,
+        "organisation": row.organisation or NOT_RECORDED,
+        "purpose": row.purpose,
+        "outcome": row.outcome,
+    }
+    if audience is Audience.PATIENT:
+        return told  # what was read would say what there is to read
+    return told | {"actor": row.actor, "what": row.projection or NOT_RECORDED}

@@ -1,0 +1,97 @@
+"""The HTTP door as one ASGI application."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.responses import Response
+
+from api import (
+    access_log,
+    documents,
+    events,
+    histories,
+    openapi,
+    operations,
+    pathways,
+    plans,
+    problems,
+    published,
+    searches,
+)
+from api.edge import Edge, Measurements
+from api.services import Shared, opened
+from infra.settings import Settings
+from projections.accesses import Progress
+
+_OF_PATIENT = (documents, histories, access_log, plans, pathways)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Opens its connections when it starts, not before."""
+    measurements = Measurements()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with opened(settings) as services:
+            app.state.services = services
+            yield
+
+    app = FastAPI(
+        lifespan=lifespan, version=_version(), docs_url=None, redoc_url=None, redirect_slashes=False,
+        generate_unique_id_function=openapi.operation_id, openapi_url=None,
+    )  # fmt: skip
+    app.add_middleware(Edge, measurements=measurements)
+    problems.install(app)
+    app.include_router(searches.routes)
+    for module in _OF_PATIENT:
+        app.include_router(module.routes, prefix="/v1/me")
+        app.include_router(module.routes, prefix="/v1/patients/{patient_id}")
+    for clinical in (plans.clinical, pathways.clinical):
+        app.include_router(clinical, prefix="/v1/patients/{patient_id}")
+    for other in (events, operations, published):
+        app.include_router(other.routes)
+    app.include_router(_measured(measurements))
+    app.include_router(_described(app))
+    return app
+
+
+def _described(app: FastAPI) -> APIRouter:
+    routes = APIRouter(tags=["about"])
+    made: dict[str, Any] = {}
+
+    @routes.get("/openapi.json", summary="This description")
+    async def openapi_document() -> dict[str, Any]:
+        if not made:
+            made.update(openapi.description(app))
+        return made
+
+    return routes
+
+
+def _measured(measurements: Measurements) -> APIRouter:
+    routes = APIRouter(tags=["operate"])
+
+    @routes.get("/metrics", summary="Measurements for Prometheus", response_class=Response)
+    async def metrics(services: Shared) -> Response:
+        _note(measurements, await services.accesses.progress())
+        return Response(generate_latest(measurements.registry), media_type=CONTENT_TYPE_LATEST)
+
+    return routes
+
+
+def _note(measurements: Measurements, progress: Progress) -> None:
+    measurements.position.set(progress.head)
+    measurements.parked.set(progress.parked)
+    for name, position in progress.checkpoints.items():
+        measurements.lag.labels(name).set(progress.head - position)
+
+
+def _version() -> str:
+    try:
+        return version("personalised-cancer-plan")
+    except PackageNotFoundError:
+        return "0.1.0"

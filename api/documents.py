@@ -1,0 +1,105 @@
+"""Current documents of one patient: for staff as they are stored, for patients folded from what is open to them."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import orjson
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from api.answers import Answer, computed, respond
+from api.problems import ApiProblem
+from api.subjects import CareViewer, Subject
+from projections.audit_trail import AUDIT_TRAIL
+from projections.folding import Document, Projection
+from projections.patient_index import PATIENT_INDEX
+from projections.plan import PLAN
+from projections.reading import HeldBack
+from projections.record import RECORD
+from projections.replay import Audience, Moment, replay
+from projections.treatment_summary import TREATMENT_SUMMARY
+
+_LONGEST_WAIT_SECONDS = 2.0
+_POLL_SECONDS = 0.05
+View = Callable[[Document], Document]
+
+routes = APIRouter(tags=["read"])
+
+
+@routes.get("", summary="Who the patient is, and where the documents are")
+async def overview(subject: CareViewer) -> Response:
+    def with_links(index: Document) -> Document:
+        places = ("plan", "record", "appointments", "referrals", "summaries", "history", "accesses")
+        links = {name: f"{subject.base}/{name}" for name in places}
+        return {"patient_id": str(subject.patient_id), **index, "links": links}
+
+    return await shown(subject, PATIENT_INDEX, "overview", with_links)
+
+
+@routes.get("/plan", summary="The Personalised Cancer Plan")
+async def plan(subject: CareViewer) -> Response:
+    return await shown(subject, PLAN, "plan")
+
+
+@routes.get("/record", summary="Diagnoses, investigations, treatments, referrals, appointments")
+async def record(subject: CareViewer) -> Response:
+    return await shown(subject, RECORD, "record")
+
+
+@routes.get("/appointments", summary="The appointments of the record")
+async def appointments(subject: CareViewer) -> Response:
+    return await shown(subject, RECORD, "appointments", lambda record: {"appointments": record["appointments"]})
+
+
+@routes.get("/referrals", summary="The referrals of the record")
+async def referrals(subject: CareViewer) -> Response:
+    return await shown(subject, RECORD, "referrals", lambda record: {"referrals": record["referrals"]})
+
+
+@routes.get("/summaries", summary="End-of-treatment summaries, as drafted from the events")
+async def summaries(subject: CareViewer) -> Response:
+    return await shown(subject, TREATMENT_SUMMARY, "summaries")
+
+
+async def shown(subject: Subject, projection: Projection, what: str, view: View | None = None) -> Response:
+    answer, document = await current(subject, projection, what)
+    if view is None:
+        return respond(subject.request, answer(document))
+    return respond(subject.request, answer(view(document)))
+
+
+async def current(subject: Subject, projection: Projection, what: str) -> tuple[Callable[[Document], Answer], Document]:
+    """The document, and what makes the answer from it or from a part. Raises Refused, HeldBack, ApiProblem behind."""
+    if subject.audience is Audience.PATIENT:
+        await wait_for(subject, None)
+        history, head = await subject.services.reading.history(subject.patient_id, subject.reader, what)
+        document = replay([projection], history, Moment(head), Audience.PATIENT)[projection.name]
+        return lambda content: computed(content, head, head, f"{what}-{projection.version}"), document
+    await wait_for(subject, projection)
+    served = await subject.services.reading.document(projection, subject.patient_id, subject.reader)
+    standing = served.standing
+    if standing.held_back_since is not None:
+        raise HeldBack(standing.held_back_since)
+    if served.document is None:
+        raise ApiProblem("behind")
+    tag = f"{standing.through}.{what}-{projection.version}"
+
+    def stored(content: Document) -> Answer:
+        return Answer(orjson.dumps(content), standing.through, standing.checkpoint, standing.head, tag)
+
+    return stored, served.document
+
+
+async def wait_for(subject: Subject, projection: Projection | None) -> None:
+    """Until the projection (None: the log itself) holds the position asked for. Raises ApiProblem behind."""
+    if subject.at_least is None:
+        return
+    deadline = time.monotonic() + _LONGEST_WAIT_SECONDS
+    while await subject.services.accesses.reached(projection) < subject.at_least:
+        if time.monotonic() > deadline:
+            raise ApiProblem("behind")
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+REPLAYABLE = {"plan": PLAN, "record": RECORD, "summaries": TREATMENT_SUMMARY, "history": AUDIT_TRAIL}

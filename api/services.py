@@ -1,0 +1,93 @@
+"""What the requests of one process share, opened when it starts and closed when it stops."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import psycopg
+from fastapi import Depends, Request
+from psycopg import AsyncConnection, Connection
+from psycopg_pool import AsyncConnectionPool, ConnectionPool
+from starlette.concurrency import run_in_threadpool
+
+from api.identity import Identity, trusts
+from consumers.pipeline import Pipeline
+from domain import cancer_codes
+from infra.keys import FileKeyProvider, KeyRing
+from infra.log import Log
+from infra.settings import Issuer, Role, Settings
+from infra.writer import Writer
+from projections.accesses import Accesses
+from projections.reading import Reading
+
+_POOL_WAIT_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Services:
+    """`keys` is for the pool's threads that show and retry rejected messages; reading and writing have their own,
+    since a key ring belongs to one thread. `rejections` connects as role writer. `epoch` names this log."""
+
+    settings: Settings
+    reading: Reading
+    accesses: Accesses
+    writer: Writer
+    pipeline: Pipeline
+    identity: Identity
+    keys: KeyRing
+    rejections: "ConnectionPool[Connection[Any]]"
+    epoch: str
+
+
+@asynccontextmanager
+async def opened(settings: Settings, most_connections: int = 10) -> AsyncIterator[Services]:
+    """Raises SettingsError, KeyUnusable, psycopg.Error, PoolTimeout where something that must be there is not."""
+    provider = FileKeyProvider(settings.key_encryption_file())
+    readers: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
+        settings.database_url(Role.READER), open=False, min_size=2, max_size=most_connections,
+        timeout=_POOL_WAIT_SECONDS, max_waiting=200, kwargs={"autocommit": True},
+    )  # fmt: skip
+    writing = settings.database_url(Role.WRITER)
+    rejections: ConnectionPool[Connection[Any]] = ConnectionPool(
+        writing, open=False, min_size=0, max_size=2, timeout=_POOL_WAIT_SECONDS, kwargs={"autocommit": True}
+    )
+    async with readers:
+        await readers.wait()
+        keys = KeyRing(provider)
+        with rejections:
+            writer = Writer(Log(lambda: psycopg.connect(writing, autocommit=True), keys), keys)
+            try:
+                yield Services(
+                    settings=settings,
+                    reading=Reading(readers, read_keys := KeyRing(provider)),
+                    accesses=Accesses(readers, read_keys),
+                    writer=writer,
+                    pipeline=Pipeline(keys, cancer_codes.load()),
+                    identity=Identity(trusts(*(_issuer(settings, of) for of in ("patient", "staff", "system")))),
+                    keys=KeyRing(provider),
+                    rejections=rejections,
+                    epoch=await _epoch(readers),
+                )
+            finally:
+                await run_in_threadpool(writer.close)
+
+
+async def of_request(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+Shared = Annotated[Services, Depends(of_request)]
+
+
+def _issuer(settings: Settings, of: Any) -> Issuer:
+    """In development, where none is set, the local issuer vouches for everyone."""
+    keys = settings.data_dir / "issuer" / "jwks.json"
+    return settings.issuer(of) or Issuer(settings.local_issuer, settings.local_audience, str(keys))
+
+
+async def _epoch(pool: "AsyncConnectionPool[AsyncConnection[Any]]") -> str:
+    async with pool.connection() as connection:
+        row = await (await connection.execute("select epoch from log.epoch")).fetchone()
+    return str(row[0]) if row else ""

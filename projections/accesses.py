@@ -1,0 +1,157 @@
+"""Who may act for whom, who read what, and how far the read side has come: the small questions of the API.
+
+Each question about a patient is answered together with its note in the access log, in one statement.
+"""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from psycopg import sql
+
+from domain.facts import Category
+from infra.keys import KeyRing
+from projections import documents
+from projections.care_team import CARE_TEAM
+from projections.documents import opened
+from projections.folding import NOT_RECORDED, Projection
+from projections.patient_index import PATIENT_INDEX
+from projections.reading import NOTED, VERDICT, HeldBack, Pool, Reader, Refused, parameters
+
+
+class Access(NamedTuple):
+    """One row of the access log about one patient; `outcome` is read, command or refused."""
+
+    access_id: int
+    at: datetime
+    actor: str
+    role: str
+    organisation: str | None
+    purpose: str
+    outcome: str
+    projection: str | None
+
+
+class Progress(NamedTuple):
+    """Checkpoints by table of projection, the log's end, and how many people are held back."""
+
+    checkpoints: dict[str, int]
+    head: int
+    parked: int
+
+
+_ALLOWED = sql.SQL(  # only constants of these modules
+    "with"  # noqa: S608
+    + VERDICT
+    + ", answer as (select * from verdict),"
+    + NOTED
+    + """
+    select a.allowed and (%(stream)s::uuid is null or exists (
+        select from log.events e where e.stream_id = %(stream)s::uuid and e.patient_id = a.patient_id
+                                   and starts_with(e.type, %(category)s::text || '.')))
+      from answer a, noted"""
+)
+_ACCESSES = sql.SQL(
+    "with"  # noqa: S608
+    + VERDICT
+    + ", answer as (select * from verdict),"
+    + NOTED
+    + """
+    select a.allowed, r.*
+      from answer a
+      cross join noted
+      left join lateral (
+        select access_id, at, actor, role, organisation, purpose, outcome, projection from access.reads
+         where a.allowed and patient_id = a.patient_id and access_id < %(before)s::bigint
+         order by access_id desc limit %(most)s::integer
+      ) r on true
+     order by r.access_id desc"""
+)
+_NOTE = """insert into access.reads (actor, role, organisation, purpose, outcome, projection, correlation_id)
+           values (%(actor)s, %(role)s, %(organisation)s, %(purpose)s, %(outcome)s, %(projection)s, %(correlation)s)"""
+_CLAIMED = sql.SQL(
+    """select i.patient_id, k.key_id, k.wrapped, d.body, p.since_position
+         from log.identifiers i
+         left join log.keys k on k.patient_id = i.patient_id
+         left join {} d on d.patient_id = i.patient_id
+         left join read.parked p on p.patient_id = i.patient_id
+        where i.digest = %b"""
+).format(documents.table(PATIENT_INDEX))
+_PROGRESS = """select projection, position, (select coalesce(max(position), 0) from log.events),
+                      (select count(*) from read.parked)
+                 from read.checkpoints order by projection"""
+
+
+class Accesses:
+    """Through an async pool of role reader."""
+
+    def __init__(self, pool: Pool, keys: KeyRing) -> None:
+        self._pool = pool
+        self._keys = keys
+
+    async def authorise(
+        self, patient_id: UUID | None, reader: Reader, command: str, stream: tuple[UUID, Category] | None = None
+    ) -> None:
+        """Notes that this reader is about to do `command`, on this stream of the patient. Raises Refused, also where
+        the patient has no such stream."""
+        statement = _ALLOWED.format(through=sql.SQL("null::bigint"), answer=sql.SQL("null::bytea"), team=_TEAM)
+        named = {"stream": stream[0] if stream else None, "category": stream[1].value if stream else None}
+        rows = await self._rows(statement, _asked(patient_id, reader, command, "command") | named)
+        if not rows[0][0]:
+            raise Refused
+
+    async def of(self, patient_id: UUID | None, reader: Reader, before: int, most: int) -> list[Access]:
+        """Newest first, older than `before`. Raises Refused."""
+        statement = _ACCESSES.format(through=sql.SQL("null::bigint"), answer=sql.SQL("null::bytea"), team=_TEAM)
+        asked = _asked(patient_id, reader, "accesses", "read") | {"before": before, "most": most}
+        rows = await self._rows(statement, asked)
+        if not rows[0][0]:
+            raise Refused
+        return [Access(*row[1:]) for row in rows if row[1] is not None]
+
+    async def note(self, reader: Reader, what: str, outcome: str) -> None:
+        """For what concerns no single patient, such as a search that found nobody."""
+        given = {**parameters(reader), "projection": what, "outcome": outcome}
+        async with self._pool.connection() as connection:
+            await connection.execute(_NOTE, given)
+
+    async def claimed(self, digest: bytes, birth_date: str) -> UUID | None:
+        """The patient who has this identifier, if the date of birth that is recorded does not contradict.
+
+        None too where it cannot be compared yet. Raises HeldBack.
+        """
+        async with self._pool.connection() as connection:
+            row = await (await connection.execute(_CLAIMED, [digest], binary=True)).fetchone()
+        if row is None:
+            return None
+        patient_id, key_id, wrapped, body, held_since = row
+        if held_since is not None:
+            raise HeldBack(held_since)
+        if body is None:
+            return None
+        index = opened(PATIENT_INDEX, patient_id, self._keys.unwrap(key_id, wrapped), body)
+        known = index["birth_date"]["value"]
+        agrees = known == NOT_RECORDED or birth_date.startswith(known) or known.startswith(birth_date)
+        return patient_id if agrees else None
+
+    async def progress(self) -> Progress:
+        async with self._pool.connection() as connection:
+            rows = await (await connection.execute(_PROGRESS)).fetchall()
+        head, parked = (rows[0][2], rows[0][3]) if rows else (0, 0)
+        return Progress({name: position for name, position, _, _ in rows}, head, parked)
+
+    async def reached(self, projection: Projection | None) -> int:
+        """How far this projection has come; None asks for the log's end."""
+        progress = await self.progress()
+        return progress.head if projection is None else progress.checkpoints.get(documents.table_name(projection), 0)
+
+    async def _rows(self, statement: sql.Composed, given: dict[str, Any]) -> list[tuple[Any, ...]]:
+        async with self._pool.connection() as connection:
+            return await (await connection.execute(statement, given, binary=True)).fetchall()
+
+
+_TEAM = documents.table(CARE_TEAM)
+
+
+def _asked(patient_id: UUID | None, reader: Reader, what: str, outcome: str) -> dict[str, Any]:
+    return {**parameters(reader), "patient": patient_id, "projection": what, "outcome": outcome}
