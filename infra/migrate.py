@@ -45,6 +45,14 @@ def migrate(owner: Connection) -> list[str]:
     return missing
 
 
+def pending(connection: Connection) -> list[str]:
+    """What `migrate` would apply; any role that may read the ledger can ask."""
+    if connection.execute("select to_regclass('public.migrations')").fetchone() == (None,):
+        return _names()
+    applied = {row[0] for row in connection.execute("select name from public.migrations")}
+    return [name for name in _names() if name not in applied]
+
+
 def _apply(owner: Connection, name: str) -> None:
     try:
         owner.execute(_read(name))

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from infra import logging
 from infra.keys import FileKeyProvider, KeyRing
 from infra.settings import Role, load_settings
 from projections import documents, upkeep
@@ -46,6 +47,7 @@ def run(metrics_port: MetricsPort = 0) -> None:
     stopping = threading.Event()
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, lambda *_: stopping.set())
+    logging.configure("projections", load_settings().log_level)
     if metrics_port:
         start_http_server(metrics_port, addr="127.0.0.1")
     log = structlog.get_logger("projections")
@@ -54,7 +56,7 @@ def run(metrics_port: MetricsPort = 0) -> None:
     try:
         engine.run(stopping.is_set, _measured(log))
     except Gap as gap:
-        log.critical("log_gap", detail=str(gap))
+        log.critical("log_gap", exc_info=gap)
         sys.exit(f"The line has stopped: {gap}. Nothing more is folded until someone has looked.")
     finally:
         engine.close()

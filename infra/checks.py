@@ -1,0 +1,92 @@
+"""Whether this installation can work: each part tried as the process that needs it would, and said in one line."""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Literal, NamedTuple, TypeAlias
+
+import psycopg
+from kafka import KafkaAdminClient
+from kafka.errors import KafkaError
+
+from infra.keys import FileKeyProvider, KeyUnusable
+from infra.migrate import pending
+from infra.settings import Role, Settings, SettingsError
+
+_SECONDS = 5
+Issued: TypeAlias = Literal["patient", "staff", "system"]
+_ISSUED: tuple[Issued, ...] = ("patient", "staff", "system")
+
+
+class Check(NamedTuple):
+    """`detail` says what was found, or what to do."""
+
+    what: str
+    passed: bool
+    detail: str
+
+
+class _NotSo(Exception):
+    """A check found something else than it should; the text says what."""
+
+
+def checks(settings: Settings) -> Iterable[Check]:
+    """One at a time, so that a slow one shows which it is."""
+    for role in Role:
+        yield _tried(f"database as {role}", partial(_connects, settings, role))
+    yield _tried("migrations", partial(_is_migrated, settings))
+    yield _tried("key file", partial(_has_keys, settings))
+    yield _tried("kafka", partial(_has_broker, settings))
+    for of in _ISSUED:
+        yield _tried(f"issuer of {of} tokens", partial(_has_issuer, settings, of))
+
+
+def _tried(what: str, attempt: Callable[[], str]) -> Check:
+    try:
+        return Check(what, True, attempt())
+    except (SettingsError, KeyUnusable, _NotSo) as error:
+        return Check(what, False, str(error))
+    except psycopg.Error as error:
+        return Check(what, False, f"PostgreSQL does not answer ({type(error).__name__}); is it running?")
+    except KafkaError as error:
+        return Check(what, False, f"Kafka does not answer ({type(error).__name__}); is it running?")
+
+
+def _connects(settings: Settings, role: Role) -> str:
+    with psycopg.connect(settings.database_url(role), connect_timeout=_SECONDS) as connection:
+        row = connection.execute("select current_user, current_setting('server_version')").fetchone()
+    if row is None:
+        raise _NotSo("no answer")
+    return f"{row[0]}, PostgreSQL {row[1].split()[0]}"
+
+
+def _is_migrated(settings: Settings) -> str:
+    with psycopg.connect(settings.database_url(Role.OWNER), connect_timeout=_SECONDS) as connection:
+        missing = pending(connection)
+    if missing:
+        raise _NotSo(f"{len(missing)} not applied; run `python -m infra migrate`")
+    return "all applied"
+
+
+def _has_keys(settings: Settings) -> str:
+    path = settings.key_encryption_file()
+    FileKeyProvider(path)
+    if path.stat().st_mode & 0o077:
+        raise _NotSo(f"others may read it: chmod 600 {path}")
+    return str(path)
+
+
+def _has_broker(settings: Settings) -> str:
+    admin = KafkaAdminClient(**settings.kafka(), bootstrap_timeout_ms=_SECONDS * 1000)
+    try:
+        topics = set(admin.list_topics())
+    finally:
+        admin.close()
+    wanted = {settings.events_topic, settings.signals_topic, settings.checkpoints_topic}
+    if not wanted <= topics:
+        raise _NotSo(f"topics missing: {', '.join(sorted(wanted - topics))}")
+    return f"{len(wanted)} topics"
+
+
+def _has_issuer(settings: Settings, of: Issued) -> str:
+    issuer = settings.issuer(of)
+    return "the local issuer" if issuer is None else issuer.issuer
