@@ -211,9 +211,13 @@ def _site(fact: pathway.DiagnosisAgreed) -> str:
 
 
 def document(drafts: Drafts) -> Document:
-    """One draft for each treated pathway, or a single one of all that is known where nothing was treated."""
+    """One draft for each treated pathway, or a single one of all that is known where nothing was treated.
+
+    None where no pathway says anything: an empty summary would tell a patient that one is expected.
+    """
     of_person = _lines_of_person(drafts)
-    chosen = list(drafts.treated) or [NOT_RECORDED]
+    of_pathways = any(draft != _EVERY_DRAFT for draft, _, _ in drafts.lines)
+    chosen = list(drafts.treated) or ([NOT_RECORDED] if of_pathways else [])
     return {"drafts": [_draft(drafts, of_person, stream) for stream in chosen]}
 
 

@@ -38,7 +38,7 @@ def drafts(*told: Fact | tuple[Target, Fact]) -> Any:
 
 
 def heading(key: str, *told: Fact) -> Any:
-    (draft,) = drafts(*told)
+    (draft,) = drafts(*told) or drafts(*told, DiagnosisAgreed(icd10="C50.9"))  # a draft needs a pathway
     (found,) = (each for each in draft["headings"] if each["heading"] == key)
     return found
 
@@ -47,11 +47,16 @@ def texts(key: str, *told: Fact) -> list[str]:
     return [line["text"] for line in heading(key, *told)["lines"]]
 
 
-def test_without_any_event_each_of_sixteen_headings_says_who_could_fill_it() -> None:
-    (draft,) = drafts()
+def test_nothing_is_drafted_before_a_pathway_says_anything() -> None:
+    assert drafts() == []
+
+
+def test_each_of_sixteen_headings_says_who_could_fill_it() -> None:
+    (draft,) = drafts(DiagnosisAgreed(icd10="C50.9"))
     assert (draft["pathway"], draft["status"], len(draft["headings"])) == ("not-recorded", "draft", 16)
-    for each in draft["headings"]:
-        assert each["lines"] == []
+    empty = [each for each in draft["headings"] if not each["lines"]]
+    assert len(empty) == 14
+    for each in empty:
         assert all(gap["what"] and gap["could_be_given_by"] for gap in each["not_recorded"])
         assert each["not_recorded"]
 
