@@ -39,7 +39,7 @@ def identifier(system: str, value: str, source: str) -> Identifier:
 
 
 def is_valid_nhs_number(digits: str) -> bool:
-    return bool(len(digits) == 10 and digits.isdigit() and is_valid(digits))
+    return bool(len(digits) == 10 and digits.isascii() and digits.isdigit() and is_valid(digits))
 
 
 def match(

@@ -1,0 +1,152 @@
+"""What holds for every rule, whatever was recorded before."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from functools import reduce
+from typing import Any, TypeAlias
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.annotation import Corrected, MarkedInError, Retract
+from domain.catalogue import category_of
+from domain.facts import Category, Command, Fact, NotAllowed, fact_json
+from domain.history import effective
+from domain.stream import AGGREGATES, Stream
+from domain.times import Occurred, on
+from infra.payloads import decode
+from tests.deciding import carry_out, stream_of
+from tests.strategies import REPORTABLE, facts, of_model, times
+
+Act: TypeAlias = tuple[Fact | Command, Occurred]
+
+CATEGORIES = st.sampled_from(list(Category))
+
+
+def reports(category: Category) -> st.SearchStrategy[Fact]:
+    return facts([kind for kind in REPORTABLE if category_of(kind) is category])
+
+
+def commands(category: Category) -> st.SearchStrategy[Command]:
+    kinds: list[type[Any]] = [*AGGREGATES[category].decisions, Retract]
+    return st.sampled_from(kinds).flatmap(of_model)
+
+
+def corrections() -> st.SearchStrategy[Fact]:
+    return st.lists(st.integers(1, 6), min_size=1, max_size=2).map(
+        lambda versions: MarkedInError(versions=tuple(versions))
+    )
+
+
+@st.composite
+def acts(draw: st.DrawFn, category: Category) -> list[Act]:
+    each = st.one_of(reports(category), commands(category), corrections())
+    return draw(st.lists(st.tuples(each, times()), max_size=12))
+
+
+def replay(stream: Stream) -> Any:
+    """The state, from nothing but the stored form of the events."""
+    stored = [event._replace(fact=decode(event.fact.stored, fact_json(event.fact))) for event in stream.events]
+    aggregate = AGGREGATES[stream.category]
+    return reduce(aggregate.evolve, effective(stored), aggregate.initial)
+
+
+def happened(category: Category, told: Sequence[Act]) -> Stream:
+    """A stream in which each act was carried out unless its rule refused."""
+    stream = stream_of(category)
+    for act, occurred in told:
+        try:
+            carry_out(stream, act, occurred)
+        except NotAllowed:
+            continue
+    return stream
+
+
+@given(st.data(), CATEGORIES)
+def test_any_command_twice_records_once(data: st.DataObject, category: Category) -> None:
+    stream = happened(category, data.draw(acts(category)))
+    command, occurred = data.draw(st.tuples(commands(category), times()))
+    before = stream.version
+    try:
+        carry_out(stream, command, occurred)
+    except NotAllowed:
+        assert stream.version == before
+        with pytest.raises(NotAllowed):
+            carry_out(stream, command, occurred)
+    else:
+        assert carry_out(stream, command, occurred) == []
+
+
+@given(st.data(), CATEGORIES)
+def test_replay_equals_the_state_decided_on(data: st.DataObject, category: Category) -> None:
+    """After every act, and after decisions that were taken back or became durable elsewhere than was supposed."""
+    stream = stream_of(category)
+    for act, occurred in data.draw(acts(category)):
+        durable = stream.last_position
+        try:
+            carry_out(stream, act, occurred)
+        except NotAllowed:
+            continue
+        assert stream.state() == replay(stream)
+        if data.draw(st.booleans()):
+            stream.settle(durable, data.draw(st.integers(0, 5)), datetime(2026, 6, 2, tzinfo=UTC))
+        else:
+            stream.undo(durable)
+        assert stream.state() == replay(stream)
+
+
+@given(st.data(), CATEGORIES)
+def test_reports_are_never_refused_for_their_order(data: st.DataObject, category: Category) -> None:
+    told = data.draw(st.lists(st.tuples(reports(category), times()), max_size=12))
+    arrived = data.draw(st.permutations(told))
+    in_order, as_arrived = stream_of(category), stream_of(category)
+    for stream, each in ((in_order, told), (as_arrived, arrived)):
+        for fact, occurred in each:
+            carry_out(stream, fact, occurred)
+    content = [[(event.fact, event.occurred) for event in stream.effective()] for stream in (in_order, as_arrived)]
+    assert content[0] == content[1]
+    assert len(content[0]) == len(set(told))
+    assert in_order.state() == as_arrived.state()
+
+
+@given(st.data(), CATEGORIES)
+def test_the_same_state_is_not_the_same_fact(data: st.DataObject, category: Category) -> None:
+    """A in January, A again in May, then B for March told late leaves A, B, A."""
+    first = data.draw(reports(category))
+    other = data.draw(reports(category).filter(lambda fact: fact != first))
+    stream = stream_of(category)
+    for fact, month in ((first, 1), (first, 5), (other, 3), (first, 1), (other, 3), (first, 5)):
+        carry_out(stream, fact, on(date(2026, month, 1)))
+    assert [event.fact for event in stream.effective()] == [first, other, first]
+
+
+@given(st.data(), CATEGORIES)
+def test_a_retraction_reopens_everything(data: st.DataObject, category: Category) -> None:
+    told = data.draw(st.lists(st.tuples(reports(category), times()), min_size=1, max_size=8, unique_by=repr))
+    stream = happened(category, told)
+    carry_out(stream, Retract())
+    assert stream.state() == AGGREGATES[category].initial
+    again = [carry_out(stream, fact, occurred) for fact, occurred in dict.fromkeys(told)]
+    assert all(len(each) == 1 for each in again)
+
+
+@given(st.data(), CATEGORIES)
+def test_what_a_correction_voids_can_be_reported_again(data: st.DataObject, category: Category) -> None:
+    told = list(dict.fromkeys(data.draw(st.lists(st.tuples(reports(category), times()), min_size=2, max_size=6))))
+    stream = happened(category, told)
+    void = data.draw(st.integers(0, len(told) - 1))
+    carry_out(stream, MarkedInError(versions=(void + 1,)))
+    for place, (fact, occurred) in enumerate(told):
+        assert len(carry_out(stream, fact, occurred)) == (1 if place == void else 0)
+
+
+@given(st.data(), CATEGORIES)
+def test_a_corrected_fact_no_longer_stands_and_its_replacement_does(data: st.DataObject, category: Category) -> None:
+    (told, occurred), right = data.draw(st.tuples(reports(category), times())), data.draw(reports(category))
+    stream = happened(category, [(told, occurred)])
+    replacement = right.model_dump(mode="json", exclude_none=True)
+    carry_out(stream, Corrected(version=1, replaced_by=right.stored, replacement=replacement))
+    assert [event.fact for event in stream.effective()] == [right]
+    assert carry_out(stream, right, occurred) == []
+    assert len(carry_out(stream, told, occurred)) == (0 if told == right else 1)
