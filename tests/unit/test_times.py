@@ -73,7 +73,17 @@ def test_any_number_of_fractional_digits_is_read(fraction: str, microsecond: int
 
 @pytest.mark.parametrize(
     "text",
-    ["2026-03-01T10:15:30", "2026-03-01T10:15", "2026-13", "2026-02-29", "26-03-01", "", "yesterday", "2026-03-01 ", "２０２６"],
+    [
+        "2026-03-01T10:15:30",
+        "2026-03-01T10:15",
+        "2026-13",
+        "2026-02-29",
+        "26-03-01",
+        "",
+        "yesterday",
+        "2026-03-01 ",
+        "２０２６",
+    ],
 )
 def test_nothing_is_guessed(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 whichever message the part that refuses has
