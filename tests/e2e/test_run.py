@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,8 +16,11 @@ import psycopg
 import pytest
 
 from infra.children import free_port, is_free
+from infra.demo import DEMO_SEED
+from infra.journeys import journey
 from infra.postgres import EmbeddedPostgres
 from infra.settings import DATABASE
+from infra.simulate import read_told
 
 ROOT = Path(__file__).parents[2]
 READY_SECONDS = 150
@@ -136,6 +140,7 @@ def test_it_opens_tells_its_stories_stops_and_goes_on_where_it_was(run: Run) -> 
     stories = [line for line in run.wait_for_stories().splitlines() if "make token ROLE=" in line]
     events = _events(run)
     _the_stories_can_be_read(run)
+    _no_log_names_a_patient(run)
 
     assert run.end(signal.SIGTERM) < STOP_SECONDS / 2
     assert run.process is not None
@@ -167,6 +172,28 @@ def _the_stories_can_be_read(run: Run) -> None:
     door.close()
     checked = json.loads(run.command("infra", "check", "--json").stdout)
     assert [each for each in checked if not each["passed"]] == []
+
+
+def _no_log_names_a_patient(run: Run) -> None:
+    told = read_told(run.folder / "data", DEMO_SEED)
+    assert told is not None
+    logs = [run.said_in, *(run.folder / "data" / "logs").iterdir(), *run.folder.glob("data/*/*.log")]
+    assert {"api.log", "consumers.log", "projections.log", "server.log", "broker.log"} <= {log.name for log in logs}
+    words = "\n".join(log.read_text(errors="replace") for log in logs)
+    for index in range(PEOPLE):
+        person = journey(DEMO_SEED, index, told.day).person
+        identifying = (person.nhs_number, person.family, person.postcode, person.telephone, person.street)
+        assert [each for each in (*identifying, person.birth_date.isoformat()) if each in words] == []
+
+
+def test_a_killed_make_does_not_leave_the_system_behind(run: Run) -> None:
+    run.environment["DEMO_PATIENTS"] = "0"
+    make = shutil.which("make") or "make"
+    with run.said_in.open("ab") as said:
+        run.process = subprocess.Popen([make, "run"], cwd=ROOT, env=run.environment, stdout=said, stderr=said)
+    run.wait_until_ready()
+    run.end(signal.SIGKILL)
+    run.wait_until_nothing_is_left()
 
 
 def test_a_dead_child_is_started_again(run: Run) -> None:
