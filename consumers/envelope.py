@@ -9,7 +9,8 @@ import binascii
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from datetime import datetime
+from typing import Any, NamedTuple, NoReturn
 
 from consumers.messages import (
     JSON,
@@ -74,24 +75,23 @@ def opened(message: RawMessage) -> Given:
     if content_type == STRUCTURED:
         return _structured(decoded(message.value))
     attributes: dict[str, Any] = {}
-    for name, value in message.headers:
-        lowered = name.lower()
-        if lowered.startswith("ce_"):
-            _add(attributes, lowered[3:], value)
+    try:
+        for name, value in message.headers:
+            lowered = name.lower()
+            if not lowered.startswith("ce_"):
+                continue
+            if lowered[3:] in attributes:
+                raise Refusal(
+                    "repeated-attribute", "", "a CloudEvents attribute came twice", "send each attribute once"
+                )
+            attributes[lowered[3:]] = value.decode()
+    except (UnicodeDecodeError, AttributeError):
+        raise Refusal("not-utf8", "", "a header is not UTF-8", "send headers as UTF-8") from None
     if not attributes:
         raise Refusal(
             "not-a-cloudevent", "", "no CloudEvents attribute came with it", "send ce_ headers or structured mode"
         )
     return Given(attributes, content_type or JSON, message.value)
-
-
-def _add(attributes: dict[str, Any], name: str, value: bytes) -> None:
-    if name in attributes:
-        raise Refusal("repeated-attribute", "", "a CloudEvents attribute came twice", "send each attribute once")
-    try:
-        attributes[name] = value.decode()
-    except (UnicodeDecodeError, AttributeError):
-        raise Refusal("not-utf8", "", "a header is not UTF-8", "send headers as UTF-8") from None
 
 
 def _structured(event: Any) -> Given:
@@ -166,17 +166,17 @@ def _word(told: Mapping[str, Any], name: str) -> str | None:
     value = told.get(name)
     if value is None or value == "":
         return None
-    if not _is_word(value):
-        raise _invalid(name, f"1 to {_LONGEST} printable characters")
-    text: str = value
-    return text
+    if isinstance(value, str) and _is_word(value):
+        return value
+    raise _invalid(name, f"1 to {_LONGEST} printable characters")
 
 
 def _required(told: Mapping[str, Any], name: str) -> str:
-    value = _word(told, name)
-    if value is None:
-        raise _missing(name)
-    return value
+    return _word(told, name) or _absent(name)
+
+
+def _absent(name: str) -> NoReturn:
+    raise _missing(name)
 
 
 def _instant(told: Mapping[str, Any], name: str) -> Occurred | None:
@@ -184,7 +184,7 @@ def _instant(told: Mapping[str, Any], name: str) -> Occurred | None:
     if value is None:
         return None
     try:
-        moment = times.parse(value.upper().replace(" ", "T")) if _INSTANT.fullmatch(value) else None
+        moment = times.at(datetime.fromisoformat(value.upper())) if _INSTANT.fullmatch(value) else None
     except (ValueError, OverflowError):
         moment = None
     if moment is None or moment.at.year < _EARLIEST_YEAR:

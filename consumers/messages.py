@@ -4,6 +4,7 @@ JSON is read once, here, with bounds on its size and depth; a refusal has a stab
 """
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -75,8 +76,10 @@ def unpacked(kept: bytes, coordinates: str) -> RawMessage:
 
 def content_type_of(message: RawMessage) -> str:
     """The media type without parameters, in lower case; empty where the message does not tell it."""
-    told = next((value for name, value in message.headers if name.lower() == "content-type"), b"")
-    return media_type(told.decode("latin-1"))
+    for name, value in message.headers:
+        if name == "content-type" or name.lower() == "content-type":
+            return media_type(value.decode("latin-1"))
+    return ""
 
 
 def with_prefix(attributes: Iterable[tuple[str, str]], content_type: str) -> tuple[tuple[str, bytes], ...]:
@@ -146,5 +149,6 @@ def is_json(content_type: str) -> bool:
     return content_type == JSON or content_type.endswith("+json")
 
 
+@lru_cache(1_000)
 def media_type(content_type: str) -> str:
     return content_type.partition(";")[0].strip().lower()

@@ -2,9 +2,8 @@
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import structlog
@@ -27,8 +26,7 @@ HL7V2 = ("application/hl7-v2+er7", "x-application/hl7-v2+er7")
 UNIDENTIFIED = "unidentified"
 
 
-@dataclass(frozen=True, slots=True)
-class _Identity:
+class _Identity(NamedTuple):
     """What makes the receipt: the same source and id are the same message, the digest says whether it is unaltered."""
 
     source: str
@@ -45,11 +43,11 @@ class Pipeline:
 
     def work(self, message: RawMessage, offset: OffsetMove | None = None, replaces: bool = False) -> Work:
         """Never raises for anything in the message. `replaces`: its rejection is taken up again."""
+        given: Given | None = None
         told: _Identity | None = None
         parts: tuple[Part, ...] = ()
         try:
             given = opened(message)
-            told = _identity(given, message)
             read = envelope(given)
             told = _Identity(read.source, read.id, read.digest())
             entries = self._entries(read)
@@ -59,7 +57,7 @@ class Pipeline:
         except Exception:  # a fault of ours in reading one message must not stop all others: it is set aside
             log.exception("message_unreadable")
             entries = [_fault()]
-        return self._work(message, told or _unidentified(message), entries, parts, offset, replaces)
+        return self._work(message, told or _identity(given, message), entries, parts, offset, replaces)
 
     def _work(
         self,
@@ -123,6 +121,8 @@ class Pipeline:
                 "nothing here reads this content type",
                 "send application/json or application/fhir+json",
             )
+        if read.type.startswith(vocabulary.PREFIX):
+            return vocabulary.translate(read, sender)
         signal = _signal(read)
         return mns.translate(signal, sender) if mns.is_signal(signal) else vocabulary.translate(read, sender)
 
@@ -147,15 +147,11 @@ def _signal(read: Envelope) -> dict[str, Any]:
     return {name: value for name, value in {**read.others, **told}.items() if value is not None}
 
 
-def _identity(given: Given, message: RawMessage) -> _Identity | None:
-    named = identity(given)
-    return _Identity(*named, _content(message)) if named else None
-
-
-def _unidentified(message: RawMessage) -> _Identity:
-    """A message that cannot be told from others by its id is told by its content."""
+def _identity(given: Given | None, message: RawMessage) -> _Identity:
+    """Of a message whose envelope cannot be read: by its source and id if it has them, else by its content."""
     digest = _content(message)
-    return _Identity(UNIDENTIFIED, digest.hex(), digest)
+    named = identity(given) if given else None
+    return _Identity(*(named or (UNIDENTIFIED, digest.hex())), digest)
 
 
 def _content(message: RawMessage) -> bytes:

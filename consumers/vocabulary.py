@@ -6,7 +6,7 @@ The type is `uk.nhs.cancerplan.` and the fact's stored name; the data is a Repor
 
 import re
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import Annotated, Any, NamedTuple
 
@@ -153,12 +153,14 @@ def _target(category: Category, report: Report, sender: Sender) -> Target:
     return Target(category, scoped_key(report.key_system or scope(sender.source), report.key))
 
 
+@lru_cache(10_000)
 def scope(source: str) -> str:
     """Where a key means the same thing: all systems of one organisation, else the source itself."""
     found = _TRUST.match(source)
     return found[1] if found else source
 
 
+@lru_cache(10_000)
 def organisation_of(source: str) -> str | None:
     """The ODS code in a source such as /nhs/england/RXX/pas/prod."""
     found = _TRUST.match(source)
@@ -206,11 +208,17 @@ def _occurred(words: str) -> Occurred:
 
 def _parsed(words: str, pointer: str) -> Occurred:
     try:
-        moment = times.parse(words)
+        return _moment(words)
     except (ValueError, OverflowError):
         raise _bad_date(pointer) from None
+
+
+@lru_cache(20_000)
+def _moment(words: str) -> Occurred:
+    """The same dates come again and again."""
+    moment = times.parse(words)
     if moment.at.year < _EARLIEST_YEAR:
-        raise _bad_date(pointer)
+        raise ValueError("before any living person's record")
     return moment
 
 
@@ -222,10 +230,16 @@ def _patient(person: Person, source: str) -> PatientReference:
     _checked_day(person.birth_date, "/patient/birth_date")
     told: list[Identifier] = []
     if person.nhs_number is not None:
-        told.append(identifier(NHS_NUMBER, person.nhs_number, source))
+        told.append(_number(person.nhs_number, source))
     told.extend(identifier(each.system, each.value, source) for each in person.identifiers)
     if not told:
         raise Refusal(
             "no-patient", "/patient", "the patient has no identifier", "send nhs_number or identifiers with a system"
         )
     return PatientReference(identifiers=tuple(dict.fromkeys(told)), name=person.name, birth_date=person.birth_date)
+
+
+@lru_cache(20_000)
+def _number(nhs_number: str, source: str) -> Identifier:
+    """A person's events come in a row, and the check digit takes longer than all else that is read of the patient."""
+    return identifier(NHS_NUMBER, nhs_number, source)

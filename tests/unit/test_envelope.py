@@ -1,13 +1,17 @@
 """The envelope, attribute by attribute: strict about what is told, silent about what is not."""
 
 import base64
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 import orjson
 import pytest
 
+from consumers.answers import IDENTITY
 from consumers.envelope import Envelope, envelope, identity, opened
 from consumers.messages import RawMessage, http_messages, packed, unpacked
+from consumers.pipeline import ASIDE_WORDS
 from consumers.translation import Refusal
 from tests.events import SOURCE, attributes, binary, diagnosis, structured
 
@@ -135,3 +139,13 @@ def test_an_empty_batch_holds_no_message() -> None:
 def test_a_message_is_kept_byte_by_byte(value: bytes | None) -> None:
     message = RawMessage((("ce_id", b"\xff\n"), ("content-type", b"a/b")), value, "t/0/1")
     assert unpacked(packed(message), "t/0/1") == message
+
+
+def test_every_code_is_explained_in_the_documentation() -> None:
+    root = Path(__file__).parents[2]
+    sources = ("envelope", "messages", "vocabulary", "pipeline")
+    text = "".join((root / "consumers" / f"{name}.py").read_text(encoding="utf-8") for name in sources)
+    codes = set(re.findall(r'Refusal\(\s*"([a-z0-9-]+)"', text)) | set(ASIDE_WORDS) | IDENTITY
+    told = (root / "docs" / "ingest.md").read_text(encoding="utf-8")
+    assert len(codes) > 20
+    assert {code for code in codes if f"`{code}`" not in told} == set()
