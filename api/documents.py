@@ -12,6 +12,7 @@ from api.answers import Answer, computed, respond
 from api.problems import ApiProblem
 from api.subjects import CareViewer, Subject
 from projections.audit_trail import AUDIT_TRAIL
+from projections.catalogue import STORED
 from projections.folding import Document, Projection
 from projections.patient_index import PATIENT_INDEX
 from projections.plan import PLAN
@@ -70,11 +71,12 @@ async def shown(subject: Subject, projection: Projection, what: str, view: View 
 
 
 async def current(subject: Subject, projection: Projection, what: str) -> tuple[Callable[[Document], Answer], Document]:
-    """The document, and what makes the answer from it or from a part. Raises Refused, HeldBack, ApiProblem behind."""
-    if subject.audience is Audience.PATIENT:
+    """The document, and what makes the answer from it or from a part; folded now for patients, and where nothing
+    is stored. Raises Refused, HeldBack, ApiProblem behind."""
+    if subject.audience is Audience.PATIENT or projection not in STORED:
         await wait_for(subject, None)
         history, head = await subject.services.reading.history(subject.patient_id, subject.reader, what)
-        document = replay([projection], history, Moment(head), Audience.PATIENT)[projection.name]
+        document = replay([projection], history, Moment(head), subject.audience)[projection.name]
         return lambda content: computed(content, head, head, f"{what}-{projection.version}"), document
     await wait_for(subject, projection)
     served = await subject.services.reading.document(projection, subject.patient_id, subject.reader)

@@ -1,21 +1,19 @@
 """For operators: whether the service lives, is ready, how far the read side is, and what was set aside."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 import orjson
 from fastapi import APIRouter, Query
 from pydantic import Field
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from api.answers import json_response
 from api.commands import Body
 from api.problems import ApiProblem
-from api.services import Services, Shared
+from api.services import Shared
 from api.subjects import Operator
 from consumers import rejected
-from projections import upkeep
 from projections.catalogue import STORED
 from projections.documents import table_name
 
@@ -45,7 +43,7 @@ async def readyz(services: Shared) -> Response:
 @routes.get("/v1/projections", summary="Checkpoints, the log's end, and who is held back")
 async def projections(_: Operator, services: Shared) -> Response:
     progress = await services.accesses.progress()
-    parked = await run_in_threadpool(_parked, services)
+    parked = [each._asdict() for each in await services.accesses.parked()]
     rows = [
         {"projection": name, "position": position, "behind": progress.head - position}
         for name, position in progress.checkpoints.items()
@@ -91,8 +89,3 @@ def rejected_discard(_: Operator, services: Shared, rejected_id: UUID, body: Dis
         if not rejected.discard(connection, rejected_id, body.reason):
             raise ApiProblem("not-allowed", "there is no such open rejection")
     return json_response({"rejected_id": str(rejected_id), "state": "discarded"})
-
-
-def _parked(services: Services) -> list[dict[str, Any]]:
-    with services.rejections.connection() as connection:
-        return [each._asdict() for each in upkeep.parked(connection)]
