@@ -1,6 +1,7 @@
 """Every fact by its stored name, and the rank that orders facts of the same moment."""
 
 from collections.abc import Mapping
+from functools import cache
 from types import MappingProxyType
 
 from domain import annotation, appointment, care_plan, pathway, patient, referral
@@ -30,6 +31,7 @@ def fact_class(stored: str) -> type[Fact]:
         raise UnknownFact(f"no fact is stored under the name {stored!r} in this version") from None
 
 
+@cache
 def category_of(fact: type[Fact]) -> Category | None:
     """None for annotations, which may stand in any stream."""
     word = fact.stored.split(".", 1)[0]

@@ -6,6 +6,7 @@ A fact's stored name (`pathway.diagnosis-agreed.v1`) is the storage format: it n
 import hashlib
 from collections.abc import Callable, Mapping
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar, NamedTuple, TypeAlias
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -142,7 +143,13 @@ class Target(NamedTuple):
     def stream_id(self, patient_id: UUID) -> UUID:
         if self.category is Category.PATIENT:
             return patient_id
-        return uuid5(patient_id, f"{self.category}:{self.key}")
+        return _derived(patient_id, self.category, self.key)
+
+
+@lru_cache(20_000)
+def _derived(patient_id: UUID, category: Category, key: str) -> UUID:
+    """A writer asks for the same stream several times while it decides one batch."""
+    return uuid5(patient_id, f"{category}:{key}")
 
 
 PATIENT = Target(Category.PATIENT)
