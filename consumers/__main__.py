@@ -13,7 +13,7 @@ import typer
 from prometheus_client import CollectorRegistry, start_http_server
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
+from rich.table import Column, Table
 
 from consumers import rejected
 from consumers.asyncapi import asyncapi as asyncapi_document
@@ -118,15 +118,12 @@ def list_rejected(
     if as_json:
         _print(rejected.as_json([each.told() for each in rows]))
         return
-    table = Table("Id", "When", "Reason", "Field", "Source", "Owner", "State", "Attempts")
+    table = Table(Column("Id", no_wrap=True), "Reason", "Field", "Attempts", "Where")
     for each in rows:
         first = each.reasons[0] if each.reasons else {}
         more = f" and {len(each.reasons) - 1} more" if len(each.reasons) > 1 else ""
-        place = f"{first.get('pointer', '')}{first.get('field', '')}"
-        table.add_row(
-            str(each.rejected_id), f"{each.rejected_at:%Y-%m-%d %H:%M}", f"{first.get('code', '')}{more}", place,
-            each.source, each.owner, each.state, str(each.attempts),
-        )  # fmt: skip
+        reason, field = f"{first.get('code', '')}{more}", first.get("field", "")
+        table.add_row(str(each.rejected_id), reason, field, str(each.attempts), each.coordinates)
     console.print(table)
 
 

@@ -142,11 +142,11 @@ def demo(as_json: AsJson = False) -> None:
     if as_json:
         _print_json([each._asdict() for each in people])
         return
-    table = Table(Column("Patient", no_wrap=True, min_width=36), "NHS number", "Born", "Name", "Story", "NHS App")
+    table = Table(*(Column(each, no_wrap=True) for each in ("Patient", "NHS number", "Born")), "Story")
     for each in people:
         born = each.birth_date.isoformat()
         patient_id = str(each.patient_id) if each.patient_id else "not in the log yet"
-        table.add_row(patient_id, each.nhs_number, born, each.name, each.shows, each.nhs_app or "")
+        table.add_row(patient_id, each.nhs_number, born, each.shows)
     console.print(table if people else "No demo people were sent; see DEMO_PATIENTS.")
 
 

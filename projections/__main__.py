@@ -14,7 +14,7 @@ import typer
 from prometheus_client import Counter, Gauge, start_http_server
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
+from rich.table import Column, Table
 
 from infra import logging
 from infra.keys import FileKeyProvider, KeyRing
@@ -132,7 +132,7 @@ def parked_list(as_json: AsJson = False) -> None:
     if as_json:
         _print_json([each._asdict() for each in rows])
         return
-    table = Table("Patient", "Since position", "Reason", "Attempts", "Parked at")
+    table = Table(Column("Patient", no_wrap=True), "Since position", "Reason", "Attempts", "Parked at")
     for each in rows:
         table.add_row(
             str(each.patient_id), str(each.since_position), each.reason, str(each.attempts), f"{each.parked_at:%c}"
