@@ -3,6 +3,7 @@
 A part that is missing on a laptop skips the tests that need it; where `CI` is set it fails them.
 """
 
+import logging
 import os
 import shutil
 import tempfile
@@ -14,6 +15,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+import structlog
 
 from infra.children import StartError
 from infra.kafka_broker import KafkaBroker, KafkaUnavailable
@@ -29,6 +31,16 @@ def _without(reason: str) -> NoReturn:
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before() -> Iterator[None]:
+    """A command that a test runs in this process sends all logs to its own output, which then closes."""
+    yield
+    structlog.reset_defaults()
+    root = logging.getLogger()
+    for handler in [each for each in root.handlers if type(each).__module__ == "infra.logging"]:
+        root.removeHandler(handler)
 
 
 @pytest.fixture(scope="session")
