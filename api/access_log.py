@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from api.answers import json_response
 from api.cursors import Cursors, link_to_next
+from api.documents import wait_for
 from api.subjects import AccessViewer
 from projections.accesses import Access
 from projections.folding import NOT_RECORDED, Document
@@ -26,6 +27,7 @@ async def accesses(
     services = subject.services
     cursors = Cursors(services.keys, (services.epoch, "accesses", str(subject.patient_id), subject.audience))
     before = cursors.place(cursor, _NEWEST)
+    await wait_for(subject, None)
     rows = await services.accesses.of(subject.patient_id, subject.reader, before, limit + 1)
     page: Document = {"accesses": [_told(row, subject.audience) for row in rows[:limit]]}
     headers = {}

@@ -39,7 +39,7 @@ class KeySet:
 
     async def key(self, kid: str) -> PyJWK | None:
         """None where the issuer has no such key. Raises KeysUnavailable."""
-        if self._is_due(kid):
+        if self._is_due(kid) or (kid not in self._keys and self._fetching.locked()):
             async with self._fetching:
                 if self._is_due(kid):
                     await self._refresh()

@@ -20,7 +20,7 @@ _POSITIONS = {
 }
 _ALWAYS = ("invalid-request", "too-large", "internal", "busy")
 _SECURED = ("invalid-token", "forbidden")
-_COMMANDS = ("not-allowed", "precondition-failed", "idempotency-key-reused", "unsupported-media-type")
+_COMMANDS = ("not-allowed", "precondition-failed", "idempotency-key-reused")
 _PATIENT = "/v1/patients/{patient_id}"
 _METHODS = ("get", "post")
 

@@ -42,9 +42,7 @@ async def request_change(intent: ByPatientOrClinician, appointment: UUID, body: 
     return await carry_out(intent, Asked(_APPOINTMENT, command, body, "appointments", stream_id=appointment))
 
 
-@clinical.post(
-    "/pathways/{pathway}/informed", status_code=201, summary="Note what the patient was told, and how"
-)
+@clinical.post("/pathways/{pathway}/informed", status_code=201, summary="Note what the patient was told, and how")
 async def inform_patient(intent: ByClinician, pathway: UUID, body: Informed) -> Response:
     command = InformPatient(**body.model_dump())
     return await carry_out(intent, Asked(_PATHWAY, command, body, "record", stream_id=pathway))

@@ -47,7 +47,6 @@ PROBLEMS: Mapping[str, Kind] = MappingProxyType(
         "not-allowed": Kind(409, "The rules refuse this", "`detail` says which rule. The answer is kept."),
         "precondition-failed": Kind(412, "Something newer was recorded", "Read again, decide again."),
         "too-large": Kind(413, "The request is too large", "Messages may have 8 MB, everything else 64 kB."),
-        "unsupported-media-type": Kind(415, "The content type is not supported", "Send application/json."),
         "idempotency-key-reused": Kind(
             422, "This Idempotency-Key was used for another request", "Use a new key for a new request."
         ),
@@ -63,7 +62,7 @@ PROBLEMS: Mapping[str, Kind] = MappingProxyType(
         "unavailable": Kind(503, "A part of the service is not available", "Try again.", 5),
     }
 )
-_OF_STATUS = {404: "not-found", 405: "method-not-allowed", 413: "too-large", 415: "unsupported-media-type"}
+_OF_STATUS = {404: "not-found", 405: "method-not-allowed", 413: "too-large"}
 _WORDS = {
     "missing": "is required",
     "extra_forbidden": "has a member that is not known here",

@@ -17,6 +17,7 @@ from projections.documents import opened
 from projections.folding import NOT_RECORDED, Projection
 from projections.patient_index import PATIENT_INDEX
 from projections.reading import NOTED, VERDICT, HeldBack, Pool, Reader, Refused, parameters
+from projections.upkeep import PARKED, Parked
 
 
 class Access(NamedTuple):
@@ -139,6 +140,10 @@ class Accesses:
             rows = await (await connection.execute(_PROGRESS)).fetchall()
         head, parked = (rows[0][2], rows[0][3]) if rows else (0, 0)
         return Progress({name: position for name, position, _, _ in rows}, head, parked)
+
+    async def parked(self) -> list[Parked]:
+        async with self._pool.connection() as connection:
+            return [Parked(*row) for row in await (await connection.execute(PARKED)).fetchall()]
 
     async def reached(self, projection: Projection | None) -> int:
         """How far this projection has come; None asks for the log's end."""

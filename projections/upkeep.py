@@ -15,6 +15,7 @@ from projections.folding import Projection, fold_all
 from projections.histories import Histories
 
 Connection = psycopg.Connection[Any]
+PARKED = "select patient_id, since_position, reason, attempts, parked_at from read.parked order by since_position"
 _PERSONS_AT_ONCE = 200
 
 
@@ -55,10 +56,7 @@ def status(connection: Connection) -> list[Status]:
 
 
 def parked(connection: Connection) -> list[Parked]:
-    rows = connection.execute(
-        "select patient_id, since_position, reason, attempts, parked_at from read.parked order by since_position"
-    )
-    return [Parked(*row) for row in rows]
+    return [Parked(*row) for row in connection.execute(PARKED)]
 
 
 def retry(connection: Connection, keys: KeyRing, projections: Sequence[Projection], patient_id: UUID) -> None:

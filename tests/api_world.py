@@ -41,6 +41,7 @@ class World:
     database: Database
     writer: Writer
     issuer: LocalIssuer
+    settings: Settings
 
     def tell(self, *acts: tuple[Target, Fact | Command], nhs_number: str = MARIA, occurred: Occurred = MARCH) -> int:
         """What hospital RXX reports; returns the log's position."""
@@ -111,7 +112,7 @@ def world_of(database: Database, folder: Path) -> Iterator[World]:
     with closing(Writer(ours.log(), ours.keys)) as writer:
         app = create_app(settings)
         with TestClient(app, base_url="https://cancerplan.test") as client:
-            made = World(client, ours, writer, issuer)
+            made = World(client, ours, writer, issuer, settings)
             made.fold()
             yield made
 

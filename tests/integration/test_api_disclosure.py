@@ -109,11 +109,7 @@ def test_commands_know_no_more_than_the_patient(world: World, maria: UUID) -> No
     for hidden, absent, body in (
         ("/plan/support/hidden-support/acceptance", "/plan/support/none/acceptance", None),
         ("/plan/needs/hidden-need/resolution", "/plan/needs/none/resolution", {}),
-        (
-            f"/appointments/{appointment}/change-requests",
-            f"/appointments/{uuid4()}/change-requests",
-            {"wish": "cancel"},
-        ),
+        (change.format(appointment), change.format(uuid4()), {"wish": "cancel"}),
     ):
         answers = [world.command(f"/v1/me{path}", who, body) for path in (hidden, absent)]
         assert [each.status_code for each in answers] == [404, 404]

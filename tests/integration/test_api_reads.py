@@ -3,6 +3,7 @@
 import statistics
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -187,6 +188,22 @@ def test_searching_finds_whom_the_reader_may_see_and_notes_it(world: World, mari
     with world.database.connect("auditor") as connection:
         noted = connection.execute("select count(*) from access.reads where outcome = 'refused'").fetchone()
     assert noted == (4,)
+
+
+def test_more_requests_than_connections_are_told_to_come_again(world: World, maria: UUID) -> None:
+    staff = world.staff()
+    with world.database.connect("owner") as owner, ThreadPoolExecutor(14) as callers:
+        with owner.transaction():
+            owner.execute("lock table access.reads in exclusive mode")
+            asked = [callers.submit(world.get, f"/v1/patients/{maria}/plan", staff) for _ in range(14)]
+            time.sleep(3)
+        answers = [each.result() for each in asked]
+    assert {each.status_code for each in answers} == {200, 503}
+    refused = [each for each in answers if each.status_code == 503]
+    told = {(each.json()["type"], each.headers["Retry-After"]) for each in refused}
+    # Those that had a connection wait for the lock as long as the database lets them.
+    assert ("/problems/busy", "1") in told
+    assert told <= {("/problems/busy", "1"), ("/problems/unavailable", "5")}
 
 
 def test_restricted_patients_are_not_found_by_name(world: World, maria: UUID) -> None:
