@@ -16,7 +16,7 @@ from infra.keys import FileKeyProvider, KeyRing
 from infra.log import Log
 from infra.writer import Writer
 from tests.conftest import Database
-from tests.events import NHS_NUMBER, SOURCE, binary, diagnosis
+from tests.events import NHS_NUMBER, binary, diagnosis
 
 OTHER_NUMBER = "9000000017"
 
@@ -129,7 +129,7 @@ def test_the_command_line_lists_shows_retries_and_discards(
     listed = json.loads(runner.invoke(cli, ["rejected", "list", "--json"]).stdout)
     codes = {each["reasons"][0]["code"]: each["rejected_id"] for each in listed}
     assert set(codes) == {"invalid-field", "invalid-json"}
-    assert SOURCE in runner.invoke(cli, ["rejected", "list"]).stdout
+    assert "invalid-json" in runner.invoke(cli, ["rejected", "list"]).stdout
 
     shown = runner.invoke(cli, ["rejected", "show", codes["invalid-field"]]).stdout
     assert "test/0/0" in shown
