@@ -3,16 +3,19 @@
 Going back in time never shows more: what a patient may see is decided by the gate of then and of now.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import date
 from enum import StrEnum
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from domain.disclosure import as_seen_by_patient
 from domain.facts import Recorded
 from domain.history import effective, sorts_at
 from projections.differences import difference
 from projections.folding import Document, Projection, fold_all, fold_in_order
+from projections.unfolding import changes
 
 
 class Audience(StrEnum):
@@ -36,7 +39,7 @@ def replay(
     recorded = list(history)
     known = [event for event in recorded if event.position <= moment.position]
     if audience is Audience.PATIENT:
-        return fold_in_order(projections, _until(moment.as_of, _open_then_and_now(known, recorded)))
+        return fold_in_order(projections, _renumbered(_until(moment.as_of, _open_then_and_now(known, recorded))))
     if moment.as_of is None:
         return fold_all(projections, known)
     standing = [each for each in projections if each.input == "effective"]
@@ -52,13 +55,22 @@ def steps(
 ) -> list[tuple[Recorded, list[dict[str, Any]]]]:
     """Each event as it was recorded with what it changed: JSON Pointers, before and after."""
     recorded = sorted(history, key=lambda event: event.position)
+    if audience is Audience.STAFF:
+        return list(zip(recorded, changes(projections, recorded), strict=True))
+    return _steps_of_patient(projections, recorded)
+
+
+def _steps_of_patient(
+    projections: Sequence[Projection], recorded: Sequence[Recorded]
+) -> list[tuple[Recorded, list[dict[str, Any]]]]:
+    """What one event opens may lie anywhere, so every step is replayed."""
     before: Document = {}
-    changes = []
+    found = []
     for event in recorded:
-        after = replay(projections, recorded, Moment(event.position), audience)
-        changes.append((event, difference(before, after)))
+        after = replay(projections, recorded, Moment(event.position), Audience.PATIENT)
+        found.append((event, difference(before, after)))
         before = after
-    return changes
+    return found
 
 
 def _open_then_and_now(known: list[Recorded], recorded: list[Recorded]) -> list[Recorded]:
@@ -68,6 +80,16 @@ def _open_then_and_now(known: list[Recorded], recorded: list[Recorded]) -> list[
     standing = effective(recorded)
     closed = {event.event_id for event in standing} - {event.event_id for event in as_seen_by_patient(standing)}
     return [event for event in then if event.event_id not in closed]
+
+
+def _renumbered(seen: list[Recorded]) -> list[Recorded]:
+    """Versions dense among what the patient sees: a gap in a stream would tell of an event that is not open."""
+    counts: Counter[UUID] = Counter()
+    renumbered = []
+    for event in seen:
+        counts[event.stream_id] += 1
+        renumbered.append(event._replace(version=counts[event.stream_id]))
+    return renumbered
 
 
 def _until(as_of: date | None, events: Iterable[Recorded]) -> list[Recorded]:

@@ -17,6 +17,7 @@ from domain.history import effective
 from domain.pathway import (
     CancerRecurred,
     CancerRuledOut,
+    CancerSuspected,
     DiagnosisAgreed,
     InformedOfOutcome,
     Intent,
@@ -31,8 +32,10 @@ from domain.pathway import (
 )
 from domain.patient import AboutMeWritten, CareLeadNamed, CareLeadRole
 from domain.referral import ReferralReceived
+from projections.catalogue import PROJECTIONS
 from projections.folding import NOT_RECORDED
-from tests.builders import WRITTEN_BY_PATIENT, day, recorded, target_of
+from projections.replay import Audience, Moment, replay
+from tests.builders import PATIENT_ID, WRITTEN_BY_PATIENT, day, in_turn, recorded, target_of
 from tests.given import given, reading_as_clinician, reading_as_patient
 
 OTHER_BREAST = Target(Category.PATHWAY, "other")
@@ -159,3 +162,10 @@ def test_a_correction_after_the_talk_waits_for_another_talk() -> None:
     told = (diagnosis_agreed("C50.9"), informed(), (breast, corrected))
     given(*told).when(reading_as_patient()).then_shows_nothing_of("C79.8", "C50.9")
     given(*told, informed()).when(reading_as_patient()).then_shows("C79.8")
+
+
+def test_no_gap_in_the_numbering_tells_of_a_hidden_event() -> None:
+    events = in_turn(*((target_of(fact), fact) for fact in (CancerSuspected(), diagnosis_agreed("C50.9"), informed())))
+    shown = str(replay(PROJECTIONS, events, Moment(3), Audience.PATIENT))
+    stream = target_of(informed()).stream_id(PATIENT_ID)
+    assert {number for number in range(1, 9) if f"{stream}/{number}" in shown} == {1, 2}
