@@ -44,6 +44,8 @@ GAPS = {
                 where e.patient_id is not null and k.patient_id is distinct from e.patient_id""",
     "persons registered twice": """select patient_id from log.events where type = 'patient.registered.v1'
                                    group by patient_id having count(*) > 1""",
+    "persons whom no identifier names": """select patient_id from log.events where type = 'patient.registered.v1'
+                                           except select patient_id from log.identifiers""",
     "leaves": """select position from log.events where leaf_hash <> log.leaf(position, recorded_at, stream_id, version,
                    patient_id, patient_seq, type, occurred_at, occurred_precision, payload, key_id)""",
 }
