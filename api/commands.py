@@ -94,7 +94,7 @@ def _submitted(intent: Intent, asked: Asked, nothing_after: int | None) -> Respo
         key=subject.services.keys.digest("command", subject.reader.actor, intent.key),
         digest=_digest(subject, asked.body),
         parts=(Part(subject.patient_id, (act,), provenance, now),),
-        conclude=partial(_conclude, location, asked.made),
+        conclude=partial(_conclude, location, asked.made, subject.audience),
     )
     return _answered(subject, subject.services.writer.submit(work))
 
@@ -141,13 +141,15 @@ def _digest(subject: Subject, body: BaseModel | None) -> bytes:
     return hashlib.sha256(told).digest()
 
 
-def _conclude(location: str, made: str | None, outcomes: list[PartOutcome]) -> Conclusion:
-    """The receipt's answer: all that a retry needs to be answered alike."""
+def _conclude(location: str, made: str | None, audience: Audience, outcomes: list[PartOutcome]) -> Conclusion:
+    """The receipt's answer: all that a retry needs to be answered alike. A patient gets no numbers of events, which
+    would count those that are not open to them."""
     outcome = outcomes[0]
     if outcome.refusal is not None:
         code, words = outcome.refusal
         return Conclusion(_REFUSED, orjson.dumps({"code": code, "detail": words}))
-    events = [{"event": str(event_id), "type": stored} for event_id, stored in outcome.events]
+    shown = audience is Audience.STAFF
+    events = [{"type": stored} | ({"event": str(event_id)} if shown else {}) for event_id, stored in outcome.events]
     answer: dict[str, Any] = {"events": events} | ({"id": made} if made else {})
     told = {"location": location, "answer": answer}
     return Conclusion("recorded" if events else "nothing-new", orjson.dumps(told))
