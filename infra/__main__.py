@@ -20,7 +20,6 @@ from rich.table import Column, Table
 
 from consumers.outcomes import markdown, outcome_table
 from infra import logging
-from infra import simulate as hospitals
 from infra.checks import checks
 from infra.children import StartError
 from infra.demo import DEMO_SEED, NoSuchPatient, any_care_lead, demo_people, patient_state
@@ -31,8 +30,9 @@ from infra.local_issuer import ROLES, IssuerRefused, local_issuer
 from infra.migrate import MigrationError
 from infra.migrate import migrate as apply_migrations
 from infra.settings import Role, Settings, SettingsError, load_settings
-from infra.simulate import Sender, SendFailed, Told
 from infra.supervisor import Supervisor, follow_make
+from infra.synthetic import simulate as hospitals
+from infra.synthetic.simulate import Sender, SendFailed, Told
 from infra.topics import TopicError
 
 cli = typer.Typer(

@@ -10,10 +10,10 @@ import psycopg
 from domain.facts import Recorded
 from domain.history import effective
 from domain.patient import NHS_NUMBER, CareLeadNamed, Identifier, Patient, evolve
-from infra.journeys import Journey, stories
 from infra.keys import DataKey, KeyRing
 from infra.payloads import COLUMNS, recorded
-from infra.simulate import Told
+from infra.synthetic.journeys import Journey, stories
+from infra.synthetic.simulate import Told
 
 DEMO_SEED = 1
 Connection = psycopg.Connection[Any]

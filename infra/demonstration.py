@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from infra.demo import DEMO_SEED, Connection, is_readable, patient_with
-from infra.journeys import Journey, stories
 from infra.keys import FileKeyProvider, KeyRing
 from infra.settings import Role, Settings
-from infra.simulate import Told, read_told, write_told
+from infra.synthetic.journeys import Journey, stories
+from infra.synthetic.simulate import Told, read_told, write_told
 
 LOOK_SECONDS = 1.0
 PATIENCE_SECONDS = 180.0

@@ -26,8 +26,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from infra.hospitals import CONSULTANT, NURSE, Professional
 from infra.settings import Settings
+from infra.synthetic.hospitals import CONSULTANT, NURSE, Professional
 
 HALF_A_DAY = timedelta(hours=12)
 RSA_BITS = 2048

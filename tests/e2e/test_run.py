@@ -17,10 +17,10 @@ import pytest
 
 from infra.children import free_port, is_free
 from infra.demo import DEMO_SEED
-from infra.journeys import journey
 from infra.postgres import EmbeddedPostgres
 from infra.settings import DATABASE
-from infra.simulate import read_told
+from infra.synthetic.journeys import journey
+from infra.synthetic.simulate import read_told
 
 ROOT = Path(__file__).parents[2]
 READY_SECONDS = 150

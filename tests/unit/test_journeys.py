@@ -12,10 +12,10 @@ from domain.catalogue import fact_class
 from domain.facts import Fact
 from domain.pathway import CancerRecurred, CancerRuledOut, DiagnosisAgreed, InformedOfOutcome, TreatmentPhaseEnded
 from domain.patient import LanguageRecorded
-from infra.hospital_messages import FHIR, JSON, Message
-from infra.journeys import Journey, journey, stories
-from infra.people import nhs_number
-from infra.stories import STORIES
+from infra.synthetic.journeys import Journey, journey, stories
+from infra.synthetic.messages import FHIR, JSON, Message
+from infra.synthetic.people import nhs_number
+from infra.synthetic.stories import STORIES
 
 TODAY = date(2026, 6, 17)
 PEOPLE = 60

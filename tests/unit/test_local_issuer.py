@@ -8,9 +8,9 @@ import jwt
 import orjson
 import pytest
 
-from infra.hospitals import CONSULTANT, NURSE
 from infra.local_issuer import ROLES, IssuerRefused, LocalIssuer, local_issuer
 from infra.settings import Settings
+from infra.synthetic.hospitals import CONSULTANT, NURSE
 
 ISSUER, AUDIENCE = "https://issuer.example", "plan"
 

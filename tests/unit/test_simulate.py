@@ -9,9 +9,19 @@ from typer.testing import CliRunner
 
 from infra.__main__ import cli
 from infra.children import free_port
-from infra.journeys import Journey, journey
 from infra.settings import Settings
-from infra.simulate import SendFailed, ToFile, ToHttp, Told, http_sender, partition_key, read_told, simulate, write_told
+from infra.synthetic.journeys import Journey, journey
+from infra.synthetic.simulate import (
+    SendFailed,
+    ToFile,
+    ToHttp,
+    Told,
+    http_sender,
+    partition_key,
+    read_told,
+    simulate,
+    write_told,
+)
 
 DAY = date(2026, 6, 17)
 

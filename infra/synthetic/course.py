@@ -18,8 +18,8 @@ from domain.appointment import (
 )
 from domain.facts import Agent, Coding, Fact
 from domain.times import LONDON
-from infra.hospitals import CONSULTANT, LEFT, PRACTICE, RIGHT, Hospital, Site
-from infra.people import Person
+from infra.synthetic.hospitals import CONSULTANT, LEFT, PRACTICE, RIGHT, Hospital, Site
+from infra.synthetic.people import Person
 
 PAS, CIS = "pas", "cis"
 SHARE_LATE = 0.03

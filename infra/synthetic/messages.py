@@ -14,9 +14,9 @@ from domain.appointment import AppointmentAttended, AppointmentBooked, Appointme
 from domain.facts import Fact
 from domain.pathway import DiagnosisAgreed
 from domain.patient import NHS_NUMBER, DemographicsRecorded
-from infra.course import Course, Happening
-from infra.hospitals import HOSPITALS, Hospital
-from infra.people import Person
+from infra.synthetic.course import Course, Happening
+from infra.synthetic.hospitals import HOSPITALS, Hospital
+from infra.synthetic.people import Person
 
 JSON, FHIR = "application/json", "application/fhir+json"
 STRUCTURED = "application/cloudevents+json"

@@ -7,7 +7,7 @@ from random import Random
 
 from domain.care_plan import PathwayPoint
 from domain.pathway import DiagnosisAgreed, InvestigationReported
-from infra.course import (
+from infra.synthetic.course import (
     CIS,
     Course,
     Happening,
@@ -27,9 +27,17 @@ from infra.course import (
     stage,
     treat,
 )
-from infra.course_plans import CONCERNS, LANGUAGE_SUPPORT, Concern, assess, offer_support, plan_for_emergencies, review
-from infra.hospitals import BOWEL, BREAST, HOSPITALS, LUNG, LYMPHOMA, PROSTATE, SITES, Site
-from infra.people import person
+from infra.synthetic.course_plans import (
+    CONCERNS,
+    LANGUAGE_SUPPORT,
+    Concern,
+    assess,
+    offer_support,
+    plan_for_emergencies,
+    review,
+)
+from infra.synthetic.hospitals import BOWEL, BREAST, HOSPITALS, LUNG, LYMPHOMA, PROSTATE, SITES, Site
+from infra.synthetic.people import person
 
 SHARE_RULED_OUT = 0.3
 

@@ -4,9 +4,9 @@ from datetime import date
 from random import Random
 from typing import NamedTuple
 
-from infra.hospital_messages import Message, messages
-from infra.people import Person
-from infra.stories import STORIES, Story, course_of
+from infra.synthetic.messages import Message, messages
+from infra.synthetic.people import Person
+from infra.synthetic.stories import STORIES, Story, course_of
 
 SHARE_SENT_TWICE = 0.03
 PATIENCE = 6

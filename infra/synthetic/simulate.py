@@ -19,10 +19,10 @@ import orjson
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
-from infra.hospital_messages import STRUCTURED, Message
-from infra.journeys import Journey, journey
 from infra.local_issuer import LocalIssuer
 from infra.settings import Settings
+from infra.synthetic.journeys import Journey, journey
+from infra.synthetic.messages import STRUCTURED, Message
 from infra.topics import MAX_BATCH_BYTES
 
 ATTEMPTS = 30

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from domain import care_plan
 from domain.care_plan import PathwayPoint
-from infra.course import Course
+from infra.synthetic.course import Course
 
 
 class Concern(NamedTuple):
