@@ -71,13 +71,14 @@ def _unanswered(offered: Document) -> Document:
 def _support_described(state: Assessments, fact: SupportFact, entry: Entry) -> None:
     """An offer may say less than the suggestion before it; what was said stands until something else is said."""
     told = {name: each for name, each in entry.item.items() if each != NOT_RECORDED}
-    _support(state, fact.support, entry).update(told)
+    state.support[fact.support] = _support(state, fact.support, entry) | told
     _support_moved(state, fact, entry)
 
 
 def _support_moved(state: Assessments, fact: SupportFact, entry: Entry) -> None:
     _support(state, fact.support, entry)
-    state.support_stages[fact.support].append(entry.stamped(_STAGES[type(entry.fact)]))
+    stage = entry.stamped(_STAGES[type(entry.fact)])
+    state.support_stages[fact.support] = [*state.support_stages[fact.support], stage]
 
 
 def _support(state: Assessments, key: str, entry: Entry) -> Document:

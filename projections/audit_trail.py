@@ -18,14 +18,15 @@ _PROVENANCE = tuple(Provenance.model_fields)
 @dataclass
 class Trail:
     lines: list[Document] = field(default_factory=list)
-    by_event: dict[str, Document] = field(default_factory=dict)
+    # Where an event's line stands.
+    places: dict[str, int] = field(default_factory=dict)
     # What is recorded in one batch has one time, and putting times into words costs most of a line.
     recording: tuple[datetime | None, str] = (None, "")
     # Annotations of events that are not in this part of the history.
     early: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
 
 
-def _line(trail: Trail, fact: Any, entry: Entry) -> None:
+def _line(trail: Trail, fact: Any, entry: Entry) -> bool:
     event = entry.event
     line = {
         **dict.fromkeys(_PROVENANCE, NOT_RECORDED),
@@ -41,10 +42,11 @@ def _line(trail: Trail, fact: Any, entry: Entry) -> None:
         "annotated_by": [],
         "because": entry.because,
     }
+    trail.places[entry.because] = len(trail.lines)
     trail.lines.append(line)
-    trail.by_event[entry.because] = line
     for standing, by in trail.early.pop(entry.because, ()):
-        _annotate(line, standing, by)
+        _annotation(trail, entry.because, standing, by)
+    return True
 
 
 def _recorded_at(trail: Trail, event: Recorded) -> str:
@@ -60,29 +62,27 @@ def _marked_in_error(trail: Trail, fact: annotation.MarkedInError, entry: Entry)
 
 def _corrected(trail: Trail, fact: annotation.Corrected, entry: Entry) -> None:
     _annotation(trail, f"{entry.stream}/{fact.version}", "corrected", entry.because)
-    trail.by_event[entry.because]["replacement"] = explicit(fact.replacement)
+    place = trail.places[entry.because]
+    trail.lines[place] = trail.lines[place] | {"replacement": explicit(fact.replacement)}
 
 
 def _annotation(trail: Trail, event: str, standing: str, by: str) -> None:
-    line = trail.by_event.get(event)
-    if line is None:
-        trail.early.setdefault(event, []).append((standing, by))
-    else:
-        _annotate(line, standing, by)
-
-
-def _annotate(line: Document, standing: str, by: str) -> None:
     """What was marked in error stays so, whatever is corrected in it."""
+    place = trail.places.get(event)
+    if place is None:
+        trail.early.setdefault(event, []).append((standing, by))
+        return
+    line = trail.lines[place]
     if line["standing"] != "marked-in-error":
-        line["standing"] = standing
-    line["annotated_by"].append(by)
+        line = line | {"standing": standing}
+    trail.lines[place] = line | {"annotated_by": [*line["annotated_by"], by]}
 
 
 HANDLERS: Handlers = MappingProxyType({annotation.MarkedInError: _marked_in_error, annotation.Corrected: _corrected})
 
 
 def document(trail: Trail) -> Document:
-    return {"lines": trail.lines}
+    return {"lines": list(trail.lines)}
 
 
 AUDIT_TRAIL = Projection("audit_trail", 1, Trail, HANDLERS, document, every=_line, input="recorded")

@@ -22,26 +22,33 @@ class Tie(NamedTuple):
     because: str
 
 
+def _code(organisation: str | None) -> str | None:
+    """An ODS code in capitals; None for what is none, by which nobody could be let in."""
+    return organisation.upper() if organisation is not None and _ODS_CODE.fullmatch(organisation) else None
+
+
 @dataclass
 class Ties:
     """`ties` by what makes them, such as ("pathway", stream id): the same reason told anew replaces what it said.
-    `reporters` are organisations by their first report."""
+    `reporters` are organisations, as they were told, by their first report."""
 
     ties: dict[tuple[str, str], Tie] = field(default_factory=dict)
     reporters: dict[str, str] = field(default_factory=dict)
 
 
-def _reported(state: Ties, _: Any, entry: Entry) -> None:
+def _reported(state: Ties, _: Any, entry: Entry) -> bool:
     organisation = entry.provenance.get("organisation")
-    if organisation is not None and organisation not in state.reporters:
-        state.reporters[organisation] = entry.because
+    if organisation is None or organisation in state.reporters:
+        return False
+    state.reporters[organisation] = entry.because
+    return True
 
 
 def _member(key: str) -> Handler:
     """`key` is the attribute of the fact that says whose place this is."""
 
     def handle(state: Ties, fact: Any, entry: Entry) -> None:
-        state.ties[(key, getattr(fact, key))] = Tie(fact.organisation, fact.professional, entry.because)
+        state.ties[(key, getattr(fact, key))] = Tie(_code(fact.organisation), fact.professional, entry.because)
 
     return handle
 
@@ -60,7 +67,7 @@ def _stream_tie(kind: str, attribute: str) -> Handler:
     def handle(state: Ties, fact: Any, entry: Entry) -> None:
         organisation = getattr(fact, attribute)
         if organisation is not None:
-            state.ties[(kind, entry.stream)] = Tie(organisation, None, entry.because)
+            state.ties[(kind, entry.stream)] = Tie(_code(organisation), None, entry.because)
 
     return handle
 
@@ -93,11 +100,11 @@ HANDLERS: Handlers = MappingProxyType(
 
 def document(state: Ties) -> Document:
     """Sorted codes and ids, and for each the event that made its tie."""
-    organisations = {code.upper(): event for code, event in state.reporters.items() if _ODS_CODE.fullmatch(code)}
+    organisations = {code: event for told, event in state.reporters.items() if (code := _code(told)) is not None}
     professionals: dict[str, str] = {}
     for tie in state.ties.values():
-        if tie.organisation is not None and _ODS_CODE.fullmatch(tie.organisation):
-            organisations[tie.organisation.upper()] = tie.because
+        if tie.organisation is not None:
+            organisations[tie.organisation] = tie.because
         if tie.professional is not None:
             professionals[tie.professional] = tie.because
     return {

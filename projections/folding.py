@@ -65,6 +65,8 @@ class Entry:
 State: TypeAlias = Any
 Handler: TypeAlias = Callable[[State, Any, Entry], None]
 Handlers: TypeAlias = Mapping[type[Fact], Handler]
+# Of facts of all classes; returns whether it changed anything.
+EveryHandler: TypeAlias = Callable[[State, Any, Entry], bool]
 
 
 def _nothing_clear(_: Document) -> dict[str, Any]:
@@ -75,7 +77,9 @@ class Projection(NamedTuple):
     """A named fold. Its name is a key of checkpoints and tables and never changes; a change of what it says
     raises `version`. `initial` makes a state private to one fold, which handlers change in place.
 
-    `handlers` are called with (state, fact, entry) for facts of their class, `every` for facts of all classes.
+    `handlers` are called with (state, fact, entry) for facts of their class, `every` for facts of all classes. What
+    stands in a document is never changed afterwards: handlers put new dicts and lists in the place of old ones, so
+    that whoever compares two documents may pass over what is the same object.
     `clear` picks from a document what may stand unencrypted in columns for SQL.
     """
 
@@ -85,7 +89,7 @@ class Projection(NamedTuple):
     handlers: Handlers
     document: Callable[[State], Document]
     clear: Callable[[Document], dict[str, Any]] = _nothing_clear
-    every: Handler | None = None
+    every: EveryHandler | None = None
     input: Literal["effective", "recorded"] = "effective"
 
     def fold(self, state: State, event: Recorded) -> None:
@@ -101,7 +105,7 @@ def fold_all(projections: Iterable[Projection], recorded: Iterable[Recorded]) ->
     """Documents by name, from all events of one person as known at some position, annotations included."""
     chosen = tuple(projections)
     arrived = sorted(recorded, key=lambda event: event.position)
-    entries = _entries(arrived)
+    entries = entries_of(arrived)
     at_position = {entry.event.position: entry for entry in entries}
     standing = [_entry(at_position, event) for event in effective(arrived)]
     folded = _fold([each for each in chosen if each.input == "effective"], standing)
@@ -111,10 +115,10 @@ def fold_all(projections: Iterable[Projection], recorded: Iterable[Recorded]) ->
 
 def fold_in_order(projections: Iterable[Projection], history: Iterable[Recorded]) -> dict[str, Document]:
     """Documents by name, from exactly these events in this order, such as the part that a patient may see."""
-    return _fold(tuple(projections), _entries(history))
+    return _fold(tuple(projections), entries_of(history))
 
 
-def _entries(events: Iterable[Recorded]) -> list[Entry]:
+def entries_of(events: Iterable[Recorded]) -> list[Entry]:
     """A person has many events in few streams; putting a UUID into words costs as much as a small handler."""
     streams: dict[int, str] = {}
     entries = []

@@ -26,19 +26,20 @@ class Pathways:
 
 
 def _pathway(state: Pathways, entry: Entry) -> Document:
-    found = state.pathways.get(entry.stream)
-    if found is None:
+    """What is known of this pathway, in a new dict that may be changed; its lists and dicts may not."""
+    found = state.pathways.get(entry.stream, {}).copy()
+    if not found:
         found = {"pathway": entry.stream, "status": missing()}
         found |= dict.fromkeys(_SINGLES, NOT_RECORDED)
         found |= {name: {} for name in _KEYED} | {name: [] for name in _LISTS}
-        state.pathways[entry.stream] = found
+    state.pathways[entry.stream] = found
     return found
 
 
 def _listed(section: str, status: str | None = None) -> Handler:
     def handle(state: Pathways, _: Any, entry: Entry) -> None:
         found = _pathway(state, entry)
-        found[section].append(entry.item)
+        found[section] = [*found[section], entry.item]
         if status is not None:
             found["status"] = entry.stamped(status)
 
@@ -58,7 +59,7 @@ def _single(section: str, status: str | None = None) -> Handler:
 def _diagnosis_agreed(state: Pathways, _: pathway.DiagnosisAgreed, entry: Entry) -> None:
     found = _pathway(state, entry)
     if found["diagnosis"] != NOT_RECORDED:
-        found["earlier_diagnoses"].append(found["diagnosis"])
+        found["earlier_diagnoses"] = [*found["earlier_diagnoses"], found["diagnosis"]]
     found["diagnosis"] = entry.item | {"precision": entry.event.occurred.precision.value}
     found["status"] = entry.stamped("diagnosed")
 
@@ -68,8 +69,8 @@ def _staged(section: str) -> Handler:
 
     def handle(state: Pathways, _: Any, entry: Entry) -> None:
         found, told = _pathway(state, entry), entry.item
-        for finding in told["findings"]:
-            found[section][finding["axis"]] = {**finding, "edition": told["edition"], **entry.stamp}
+        edition = {"edition": told["edition"], **entry.stamp}
+        found[section] = found[section] | {finding["axis"]: {**finding, **edition} for finding in told["findings"]}
 
     return handle
 
@@ -91,18 +92,22 @@ def _result_acknowledged(state: Pathways, fact: pathway.ResultAcknowledgedByClin
 
 
 def _investigation(state: Pathways, key: str, entry: Entry) -> Document:
-    known: dict[str, Document] = _pathway(state, entry)["investigations"]
-    if key not in known:
+    """What is known of this investigation, in a new dict that may be changed."""
+    found = _pathway(state, entry)
+    known: Document = found["investigations"].get(key, {}).copy()
+    if not known:
         unknown = dict.fromkeys(("name", "code", "result", "ended", "acknowledged"), NOT_RECORDED)
         steps = {name: missing() for name in ("requested", "performed", "reported")}
-        known[key] = {"investigation": key, **unknown, **steps, **entry.stamp}
-    return known[key]
+        known = {"investigation": key, **unknown, **steps, **entry.stamp}
+    found["investigations"] = found["investigations"] | {key: known}
+    return known
 
 
 def _informed_of_outcome(state: Pathways, _: pathway.InformedOfOutcome, entry: Entry) -> None:
     informed = entry.item
     how = {name: informed[name] for name in ("method", "professional", "nurse_specialist_present")}
-    _pathway(state, entry)["told"].extend({**told, **how, **entry.stamp} for told in informed["told"])
+    found = _pathway(state, entry)
+    found["told"] = [*found["told"], *({**told, **how, **entry.stamp} for told in informed["told"])]
 
 
 _TREATMENT_FIELDS = ("modality", "intent", "event_type", "code", "name", "organisation")
@@ -112,7 +117,8 @@ def _treatment_started(state: Pathways, fact: pathway.TreatmentStarted, entry: E
     found = _pathway(state, entry)
     known = found["treatments"].get(fact.treatment, {})
     ended = {"ended": known.get("ended", missing()), "end_reason": known.get("end_reason", NOT_RECORDED)}
-    found["treatments"][fact.treatment] = entry.item | {"started": entry.stamped("yes")} | ended
+    started = entry.item | {"started": entry.stamped("yes")} | ended
+    found["treatments"] = found["treatments"] | {fact.treatment: started}
     found["status"] = entry.stamped("in-treatment")
 
 
@@ -123,7 +129,8 @@ def _treatment_ended(state: Pathways, fact: pathway.TreatmentEnded, entry: Entry
         unknown = dict.fromkeys(_TREATMENT_FIELDS, NOT_RECORDED)
         known = {"treatment": fact.treatment, **unknown, "modality": told["modality"], **entry.stamp}
         known["started"] = missing()
-    found["treatments"][fact.treatment] = known | {"ended": entry.stamped("yes"), "end_reason": told["reason"]}
+    over = known | {"ended": entry.stamped("yes"), "end_reason": told["reason"]}
+    found["treatments"] = found["treatments"] | {fact.treatment: over}
     if all(each["ended"]["value"] == "yes" for each in found["treatments"].values()):
         found["status"] = entry.stamped("treatment-ended")
 

@@ -146,6 +146,7 @@ PREFERENCES: Handlers = MappingProxyType(
     }
 )
 
+_CARE_LEAD_ROLES = tuple(role.value for role in CareLeadRole)
 _DETAILS = (
     *("birth_date", "gender", "language", "interpreter_needed", "ethnicity"),
     *("addresses", "telecoms", "registered_practice", "restricted", "died"),
@@ -168,7 +169,7 @@ def about_me(person: Person) -> list[Document]:
 
 def contacts(person: Person) -> Document:
     return {
-        "care_leads": [_care_lead(person, role.value) for role in CareLeadRole],
+        "care_leads": [_care_lead(person, role) for role in _CARE_LEAD_ROLES],
         "team": [member | {"key_worker": _is_key_worker(person, member)} for member in person.team.values()],
     }
 

@@ -144,16 +144,16 @@ HANDLERS: Handlers = MappingProxyType(
 
 def document(plan: Plan) -> Document:
     sections: Document = {
-        "strengths": plan.strengths,
+        "strengths": list(plan.strengths),
         **_needs_goals_actions(plan),
         "contingency_plan": plan.contingency_plan or NOT_RECORDED,
         "support": assessments.support(plan),
-        "assessments": plan.assessments,
+        "assessments": list(plan.assessments),
         "plans_received": list(plan.plans_received.values()),
-        "signposts": plan.signposts,
+        "signposts": list(plan.signposts),
         "agreed": plan.agreed or NOT_RECORDED,
         "next_review": plan.next_review or NOT_RECORDED,
-        "reviews_held": plan.reviews_held,
+        "reviews_held": list(plan.reviews_held),
     }
     about = {
         "patient": person.demographics(plan),

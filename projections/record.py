@@ -20,11 +20,11 @@ def _condition_noted(record: Record, fact: patient.ConditionNoted, entry: Entry)
 
 
 def _death_reported_informally(record: Record, _: patient.DeathReportedInformally, entry: Entry) -> None:
-    record.death["informally"] = entry.item
+    record.death = record.death | {"informally": entry.item}
 
 
 def _death_recorded_formally(record: Record, _: patient.DeathRecordedFormally, entry: Entry) -> None:
-    record.death["formally"] = entry.item
+    record.death = record.death | {"formally": entry.item}
 
 
 def _external_change_notified(record: Record, _: patient.ExternalChangeNotified, entry: Entry) -> None:
@@ -49,7 +49,7 @@ def document(record: Record) -> Document:
         "conditions": list(record.conditions.values()),
         "referrals": list(record.referrals.values()),
         "appointments": list(record.appointments.values()),
-        "external_changes": record.external_changes,
+        "external_changes": list(record.external_changes),
     }
     return sections | {"death": record.death, "not_recorded": empty_sections(sections)}
 

@@ -4,7 +4,7 @@ A draft says only what events say. A heading that no event fills says so, and wh
 and signs elsewhere.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -215,22 +215,27 @@ def document(drafts: Drafts) -> Document:
 
     None where no pathway says anything: an empty summary would tell a patient that one is expected.
     """
-    of_person = _lines_of_person(drafts)
     of_pathways = any(draft != _EVERY_DRAFT for draft, _, _ in drafts.lines)
     chosen = list(drafts.treated) or ([NOT_RECORDED] if of_pathways else [])
-    return {"drafts": [_draft(drafts, of_person, stream) for stream in chosen]}
-
-
-def _draft(drafts: Drafts, of_person: dict[str, list[Document]], stream: str) -> Document:
-    lines: dict[str, list[Document]] = {heading.key: list(of_person.get(heading.key, ())) for heading in HEADINGS}
+    if not chosen:
+        return {"drafts": []}
+    of_person = _lines_of_person(drafts)
+    lines = {stream: {heading: list(told) for heading, told in of_person.items()} for stream in chosen}
     for (draft, heading, _), line in drafts.lines.items():
-        if draft in (_EVERY_DRAFT, stream) or stream == NOT_RECORDED:
-            lines[heading].append(line)
-    headings = [_heading(heading, lines[heading.key]) for heading in HEADINGS]
+        for stream in chosen if draft == _EVERY_DRAFT or chosen == [NOT_RECORDED] else [draft]:
+            if stream in lines:
+                lines[stream].setdefault(heading, []).append(line)
+    return {"drafts": [_draft(stream, lines[stream]) for stream in chosen]}
+
+
+def _draft(stream: str, lines: dict[str, list[Document]]) -> Document:
+    headings = [_heading(heading, lines.get(heading.key)) for heading in HEADINGS]
     return {"pathway": stream, "status": "draft", "headings": headings}
 
 
-def _heading(heading: Heading, lines: list[Document]) -> Document:
+def _heading(heading: Heading, lines: list[Document] | None) -> Document:
+    if not lines:
+        return _WITHOUT_LINES[heading.key]
     missing = [{"what": what, "could_be_given_by": heading.given_by} for what in _missing(heading, lines)]
     return {"heading": heading.key, "title": heading.title, "lines": lines, "not_recorded": missing}
 
@@ -240,6 +245,14 @@ def _missing(heading: Heading, lines: list[Document]) -> list[str]:
         covered = {line.get("when") for line in lines}
         return [f"Who to call {when}" for when in (_IN_HOURS, _OUT_OF_HOURS) if when not in covered]
     return [] if lines else [heading.title]
+
+
+def _without_lines(heading: Heading) -> Document:
+    missing = [{"what": what, "could_be_given_by": heading.given_by} for what in _missing(heading, [])]
+    return {"heading": heading.key, "title": heading.title, "lines": [], "not_recorded": missing}
+
+
+_WITHOUT_LINES: Mapping[str, Document] = MappingProxyType({each.key: _without_lines(each) for each in HEADINGS})
 
 
 def _lines_of_person(drafts: Drafts) -> dict[str, list[Document]]:

@@ -21,11 +21,12 @@ class Visits:
 
 
 def _appointment(state: Visits, entry: Entry) -> Document:
-    found = state.appointments.get(entry.stream)
-    if found is None:
+    """What is known of this appointment, in a new dict that may be changed."""
+    found = state.appointments.get(entry.stream, {}).copy()
+    if not found:
         found = {"appointment": entry.stream, "status": missing(), **dict.fromkeys(_APPOINTMENT_FIELDS, NOT_RECORDED)}
         found |= {"rescheduled": NOT_RECORDED, "outcome": missing(), "bookings": [], "changes": [], **entry.stamp}
-        state.appointments[entry.stream] = found
+    state.appointments[entry.stream] = found
     return found
 
 
@@ -36,7 +37,7 @@ def _booked(state: Visits, _: appointment.AppointmentBooked, entry: Entry) -> No
     booking["rescheduled_from"] = found["start"] if moved else NOT_RECORDED
     if found["rescheduled"] != "yes":
         found["rescheduled"] = "yes" if moved else "no"
-    found["bookings"].append(booking)
+    found["bookings"] = [*found["bookings"], booking]
     _tell(found, booking, entry)
     found["status"] = entry.stamped("booked")
 
@@ -64,7 +65,7 @@ def _over(status: str, reason: str) -> Handler:
 def _change_requested(state: Visits, _: appointment.ChangeRequestedByPatient, entry: Entry) -> None:
     """Only the hospital's answer moves the slot, so it is not touched here."""
     found = _appointment(state, entry)
-    found["changes"].append(entry.item | {"answer": missing()})
+    found["changes"] = [*found["changes"], entry.item | {"answer": missing()}]
     found["status"] = entry.stamped("change-requested")
 
 
@@ -72,10 +73,12 @@ def _change_answered(answer: str, status: str) -> Handler:
     def handle(state: Visits, _: Any, entry: Entry) -> None:
         found = _appointment(state, entry)
         told = entry.stamped(answer) | {"reason": entry.item.get("reason", NOT_RECORDED)}
-        if found["changes"] and found["changes"][-1]["answer"]["value"] == NOT_RECORDED:
-            found["changes"][-1] |= {"answer": told}
+        *earlier, last = found["changes"] or [None]
+        if last is not None and last["answer"]["value"] == NOT_RECORDED:
+            found["changes"] = [*earlier, last | {"answer": told}]
         else:
-            found["changes"].append({"wish": NOT_RECORDED, "words": NOT_RECORDED, "answer": told, **entry.stamp})
+            unasked = {"wish": NOT_RECORDED, "words": NOT_RECORDED, "answer": told, **entry.stamp}
+            found["changes"] = [*found["changes"], unasked]
         if found["status"]["value"] == "change-requested":
             found["status"] = entry.stamped(status)
 
@@ -93,11 +96,12 @@ _REFERRAL_FIELDS = (
 
 
 def _referral(state: Visits, entry: Entry) -> Document:
-    found = state.referrals.get(entry.stream)
-    if found is None:
+    """What is known of this referral, in a new dict that may be changed."""
+    found = state.referrals.get(entry.stream, {}).copy()
+    if not found:
         found = {"referral": entry.stream, "status": missing(), "priority": missing(), "provider": missing()}
         found |= {**dict.fromkeys(_REFERRAL_FIELDS, NOT_RECORDED), "steps": [], **entry.stamp}
-        state.referrals[entry.stream] = found
+    state.referrals[entry.stream] = found
     return found
 
 
@@ -115,7 +119,7 @@ def _step(step: str, is_status: bool, sets: tuple[str, str] | None = None) -> Ha
 
     def handle(state: Visits, _: Any, entry: Entry) -> None:
         found, told = _referral(state, entry), entry.item
-        found["steps"].append({"step": step, **told})
+        found["steps"] = [*found["steps"], {"step": step, **told}]
         if is_status:
             found["status"] = entry.stamped(step)
         if sets is not None and told[sets[1]] != NOT_RECORDED:
