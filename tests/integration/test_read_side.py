@@ -24,7 +24,7 @@ from projections.reading import Reader, Reading, Refused
 from projections.record import RECORD
 from projections.replay import Audience, Moment, replay
 from tests.conftest import Database
-from tests.integration.test_writer import MARIA, PATHWAY, work
+from tests.works import MARIA, PATHWAY, work
 
 T = TypeVar("T")
 AUDITOR = Reader(actor="a", role="auditor", any_patient=True, purpose="clinical-audit")

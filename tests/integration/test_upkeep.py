@@ -17,7 +17,7 @@ from projections.folding import Projection
 from projections.plan import PLAN
 from tests.conftest import Database
 from tests.integration.test_read_side import catch_up, patient_id
-from tests.integration.test_writer import work
+from tests.works import work
 
 
 def nothing(_done: int, _of: int) -> None:
