@@ -31,6 +31,9 @@ log = structlog.get_logger(__name__)
 _ATTEMPTS_BEFORE_LOCK = 2
 _TRIES = 5
 _FOLLOW_SECONDS = 1.0
+# So many works at once are first looked up among the receipts: deciding all of them twice because one was known
+# costs far more.
+_LOOK_UP_FIRST = 32
 
 
 class WriterStopped(Exception):
@@ -200,6 +203,8 @@ class Writer:
 
     def _batch(self, works: list[Work]) -> list[Outcome]:
         attempt, monthly, turn = Attempt(list(works)), self._monthly_key(), 0
+        if len(works) >= _LOOK_UP_FIRST:
+            attempt.answer_known(self._log.receipts([work.key for work in works]))
         answer: Appended | Known | Stale | None = None
         while True:
             locked = turn >= _ATTEMPTS_BEFORE_LOCK
@@ -214,8 +219,10 @@ class Writer:
                     self._settle(desk, answer)
                     return attempt.outcomes(answer.base, self._holdings.seen)
                 case Known(keys):
+                    self._take_back(desk)
                     attempt.answer_known(self._log.receipts(keys))
                 case Stale(streams):
+                    self._take_back(desk)
                     self._forget_stale(streams, desk)
 
     def _decide(self, attempt: Attempt, monthly: MonthlyKey) -> tuple[Desk, Appended | Known | Stale]:
@@ -237,6 +244,13 @@ class Writer:
         self._unsettled = {}
         self._offsets.update(desk.offsets())
         holdings.trim()
+
+    def _take_back(self, desk: Desk) -> None:
+        """Nothing of this was recorded: what we hold stands as it did before. New patients' streams never were."""
+        for stream in desk.touched.values():
+            stream.undo(self._holdings.seen)
+        self._holdings.forget([stream_id for stream_id, stream in desk.touched.items() if not stream.events])
+        self._unsettled = {}
 
     def _forget_stale(self, streams: list[UUID] | None, desk: Desk) -> None:
         self._holdings.forget(streams)
