@@ -118,12 +118,12 @@ def list_rejected(
     if as_json:
         _print(rejected.as_json([each.told() for each in rows]))
         return
-    table = Table(Column("Id", no_wrap=True), "Reason", "Field", "Attempts", "Where")
+    table = Table(Column("Id", no_wrap=True), Column("Reason", no_wrap=True), "Field", "Tries")
     for each in rows:
         first = each.reasons[0] if each.reasons else {}
         more = f" and {len(each.reasons) - 1} more" if len(each.reasons) > 1 else ""
         reason, field = f"{first.get('code', '')}{more}", first.get("field", "")
-        table.add_row(str(each.rejected_id), reason, field, str(each.attempts), each.coordinates)
+        table.add_row(str(each.rejected_id), reason, field, str(each.attempts))
     console.print(table)
 
 
