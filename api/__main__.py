@@ -7,6 +7,7 @@ import typer
 import uvicorn
 
 from api.app import create_app
+from infra.garbage import spare_what_is_held
 from infra.logging import configure
 from infra.settings import SettingsError, load_settings
 
@@ -29,8 +30,10 @@ def serve(
     except SettingsError as error:
         sys.exit(str(error))
     configure("api", settings.log_level)
+    app = create_app(settings)
+    spare_what_is_held()
     uvicorn.run(
-        create_app(settings), host=host, port=settings.port, loop="uvloop", http="httptools", access_log=False,
+        app, host=host, port=settings.port, loop="uvloop", http="httptools", access_log=False,
         log_config=None, server_header=False, timeout_graceful_shutdown=graceful_seconds, lifespan="on",
     )  # fmt: skip
 

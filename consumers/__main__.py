@@ -23,6 +23,7 @@ from consumers.pipeline import Pipeline
 from consumers.publish import DEFAULT_SOURCE, NotPublished, messages_of, send
 from consumers.schemas import schema, schemas
 from infra import logging
+from infra.garbage import spare_what_is_held
 from infra.keys import FileKeyProvider, KeyRing
 from infra.log import Log
 from infra.settings import Role, Settings, SettingsError, load_settings
@@ -67,6 +68,7 @@ def run(metrics_port: Annotated[int, typer.Option(help="Port for Prometheus on l
         )
         for each in (signal.SIGTERM, signal.SIGINT):
             signal.signal(each, lambda *_: intake.stop())
+        spare_what_is_held()
         intake.run()
 
 

@@ -17,6 +17,7 @@ from rich.progress import Progress
 from rich.table import Column, Table
 
 from infra import logging
+from infra.garbage import spare_what_is_held
 from infra.keys import FileKeyProvider, KeyRing
 from infra.settings import Role, load_settings
 from projections import documents, upkeep
@@ -53,6 +54,7 @@ def run(metrics_port: MetricsPort = 0) -> None:
     log = structlog.get_logger("projections")
     engine = Engine(connect, key_ring(), STORED)
     log.info("projections_running", projections=len(STORED))
+    spare_what_is_held()
     try:
         engine.run(stopping.is_set, _measured(log))
     except Gap as gap:
