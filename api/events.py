@@ -1,5 +1,6 @@
 """The HTTP door for messages: the same CloudEvents as over Kafka, through the same pipeline."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -8,6 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from api.answers import json_response
+from api.identity import Principal
 from api.problems import ApiProblem
 from api.services import Services, Shared
 from api.subjects import Publisher
@@ -15,6 +17,7 @@ from consumers.envelope import identity, opened
 from consumers.messages import BATCH, STRUCTURED, RawMessage, http_messages, media_type
 from consumers.pipeline import ingest
 from consumers.translation import Refusal
+from consumers.vocabulary import organisation_of
 from infra.work import Outcome
 
 routes = APIRouter(tags=["events"])
@@ -36,19 +39,29 @@ routes = APIRouter(tags=["events"])
         }
     },
 )
-async def publish(request: Request, _: Publisher, services: Shared) -> Response:
+async def publish(request: Request, publisher: Publisher, services: Shared) -> Response:
     content_type = media_type(request.headers.get("content-type", ""))
     if content_type not in (BATCH, STRUCTURED) and "ce-specversion" not in request.headers:
         raise ApiProblem("invalid-request", "this is not a CloudEvent: neither ce- headers nor its content type say so")
     body = await request.body()
-    results = await run_in_threadpool(_taken_in, services, dict(request.headers), body)
+    messages = http_messages(dict(request.headers), body)
+    _refuse_other_sources(publisher, messages)
+    results = await run_in_threadpool(_taken_in, services, messages)
     if content_type != BATCH and results[0]["outcome"] == "rejected":
         raise ApiProblem("rejected", results=results)
     return json_response({"results": results}, 202)
 
 
-def _taken_in(services: Services, headers: dict[str, str], body: bytes) -> list[dict[str, Any]]:
-    messages = http_messages(headers, body)
+def _refuse_other_sources(publisher: Principal, messages: Sequence[RawMessage]) -> None:
+    """A publisher of one organisation speaks for that one only. Raises ApiProblem forbidden; nothing is kept then."""
+    for message in messages:
+        named = _named(message)
+        told = organisation_of(named[0]) if named else None
+        if publisher.organisation is not None and told is not None and told.upper() != publisher.organisation:
+            raise ApiProblem("forbidden", "a source names another organisation than the token")
+
+
+def _taken_in(services: Services, messages: Sequence[RawMessage]) -> list[dict[str, Any]]:
     outcomes = ingest(services.writer, services.pipeline, messages) if messages else []
     return [_result(message, outcome) for message, outcome in zip(messages, outcomes, strict=True)]
 
@@ -68,8 +81,13 @@ def _result(message: RawMessage, outcome: Outcome) -> dict[str, Any]:
 
 
 def _id(message: RawMessage) -> str | None:
+    named = _named(message)
+    return named[1] if named else None
+
+
+def _named(message: RawMessage) -> tuple[str, str] | None:
+    """Source and id, where the message has both."""
     try:
-        named = identity(opened(message))
+        return identity(opened(message))
     except Refusal:
         return None
-    return named[1] if named else None

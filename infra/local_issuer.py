@@ -111,7 +111,9 @@ class LocalIssuer:
             return self._sign("staff", _staff_claims(_STAFF[role], organisation, subject), lifetime)
         if role in _SYSTEMS:
             client = subject or _SYSTEMS[role]
-            claims = {"sub": client, "client_id": client, "organisation": organisation or "RZ1", "role": role}
+            claims = {"sub": client, "client_id": client, "role": role}
+            if organisation is not None:  # without one it is an integration engine of several organisations
+                claims["organisation"] = organisation
             return self._sign("system", claims, lifetime)
         raise IssuerRefused(f"no such role; there are {', '.join(ROLES)}")
 

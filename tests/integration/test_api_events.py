@@ -15,6 +15,7 @@ from tests.events import attributes, diagnosis
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
 STORED = "pathway.diagnosis-agreed.v1"
+ORGANISATION = "RXX"  # as in the source of the events
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def event(event_id: str, icd10: str = "C50.9") -> dict[str, Any]:
 
 
 def publish(world: World, content: Any, content_type: str, **headers: str) -> Any:
-    who = world.staff("publisher")
+    who = world.staff("publisher", organisation=ORGANISATION)
     body = content if isinstance(content, bytes) else orjson.dumps(content)
     return world.client.post("/v1/events", headers={**who, "Content-Type": content_type, **headers}, content=body)
 
@@ -46,6 +47,13 @@ def test_one_event_in_binary_mode(world: World) -> None:
     headers = {f"ce-{name}": value for name, value in attributes("1", STORED).items()}
     answer = publish(world, diagnosis(), "application/json", **headers)
     assert (answer.status_code, answer.json()["results"][0]["outcome"]) == (202, "recorded")
+
+
+def test_a_publisher_of_one_organisation_cannot_speak_for_another(world: World) -> None:
+    who = {**world.staff("publisher", organisation="RZZ"), "Content-Type": BATCH}
+    answer = world.client.post("/v1/events", headers=who, content=orjson.dumps([event("1")]))
+    assert (answer.status_code, answer.json()["type"]) == (403, "/problems/forbidden")
+    assert publish(world, event("1"), STRUCTURED).json()["results"][0]["known"] is False, "nothing was kept"
 
 
 def test_a_batch_is_partly_good(world: World) -> None:
