@@ -16,13 +16,18 @@ from projections.folding import Document, Projection
 
 
 class Stored(NamedTuple):
-    """A document as it goes into its table: `through` is the position up to which the person's history is in it."""
+    """A document as it goes into its table: `through` is the position up to which the person's history is in it.
+    An empty `body` stands for the one that is stored already, which still says the same."""
 
     patient_id: UUID
     through: int
     key_id: UUID
     body: bytes
     clear: bytes
+
+
+class Missing(Exception):
+    """A document that was stored before is no longer there."""
 
 
 def table_name(projection: Projection) -> str:
@@ -38,6 +43,11 @@ def sealed(projection: Projection, patient_id: UUID, through: int, key: DataKey,
     return Stored(patient_id, through, key.key_id, body, orjson.dumps(projection.clear(document)))
 
 
+def still(patient_id: UUID, through: int, key: DataKey) -> Stored:
+    """The stored document says the same as of a later position."""
+    return Stored(patient_id, through, key.key_id, b"", b"")
+
+
 def opened(projection: Projection, patient_id: UUID, key: DataKey, body: bytes) -> Document:
     """Raises KeyUnusable where the key or the place is wrong."""
     document: Document = orjson.loads(key.open(body, _place(projection, patient_id)))
@@ -51,7 +61,7 @@ def create(connection: "psycopg.Connection[Any]", projections: Sequence[Projecti
             sql.SQL(
                 """create table if not exists {} (
                     patient_id uuid primary key, through_position bigint not null, key_id uuid not null,
-                    body bytea not null, clear jsonb not null)"""
+                    body bytea storage external not null, clear jsonb not null)"""
             ).format(table(each))
         )
         index = sql.Identifier(f"{table_name(each)}_clear")
@@ -65,6 +75,28 @@ def create(connection: "psycopg.Connection[Any]", projections: Sequence[Projecti
 
 
 def upsert(connection: "psycopg.Connection[Any]", projection: Projection, documents: Sequence[Stored]) -> None:
+    """Raises Missing."""
+    _write(connection, projection, [each for each in documents if each.body])
+    _move(connection, projection, [each for each in documents if not each.body])
+
+
+def _move(connection: "psycopg.Connection[Any]", projection: Projection, documents: Sequence[Stored]) -> None:
+    if not documents:
+        return
+    patients, positions = [each.patient_id for each in documents], [each.through for each in documents]
+    moved = connection.execute(
+        sql.SQL(
+            """update {} d set through_position = n.through
+                 from unnest(%b::uuid[], %b::bigint[]) as n(patient_id, through)
+                where d.patient_id = n.patient_id"""
+        ).format(table(projection)),
+        [patients, positions],
+    )
+    if moved.rowcount != len(documents):
+        raise Missing(table_name(projection))
+
+
+def _write(connection: "psycopg.Connection[Any]", projection: Projection, documents: Sequence[Stored]) -> None:
     if not documents:
         return
     columns = [list(column) for column in zip(*documents, strict=True)]

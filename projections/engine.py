@@ -1,4 +1,4 @@
-"""The live engine: refolds whoever the newest events touch, and moves the checkpoint in the same transaction.
+"""The live engine: folds whoever the newest events touch, and moves the checkpoint in the same transaction.
 
 A person whose fold fails is parked and shown as held back; others go on. A gap in the log stops the line.
 """
@@ -14,8 +14,9 @@ import structlog
 from infra.keys import KeyRing
 from projections import documents
 from projections.documents import Stored, table_name
-from projections.folding import Projection, fold_all
-from projections.histories import Batch, Histories, Row
+from projections.folding import Document, Projection, fold_all
+from projections.histories import Batch, Held, Histories, Row
+from projections.unfolding import Unfolding
 
 log = structlog.get_logger(__name__)
 
@@ -70,6 +71,14 @@ class Engine:
 
     def step(self, connection: Connection) -> Advance:
         """One batch in one transaction, for the projections that are furthest behind. Raises Gap."""
+        try:
+            return self._step(connection)
+        except documents.Missing:
+            log.warning("documents_missing")  # someone has emptied a table under us
+            self._histories.clear()
+            return self._step(connection)
+
+    def _step(self, connection: Connection) -> Advance:
         with connection.transaction():
             checkpoints = dict(connection.execute(_CHECKPOINTS, [list(self._projections)]).fetchall())
             after = min(checkpoints.values())
@@ -135,10 +144,37 @@ class Engine:
         return failed
 
     def _documents(self, patient: UUID, rows: list[Row], projections: Sequence[Projection]) -> dict[str, Stored]:
-        history = self._histories.history(patient, rows)
-        folded = fold_all(projections, history)
-        key, last = self._histories.key(patient), history[-1].position
-        return {table_name(each): documents.sealed(each, patient, last, key, folded[each.name]) for each in projections}
+        held = self._histories.history(patient, rows)
+        folded, unchanged = self._folded(held, len(rows), projections)
+        self._histories.weigh(patient)
+        key, last = self._histories.key(patient), held.events[-1].position
+        return {
+            table_name(each): documents.still(patient, last, key)
+            if each.name in unchanged
+            else documents.sealed(each, patient, last, key, folded[each.name])
+            for each in projections
+        }
+
+    def _folded(
+        self, held: Held, new: int, projections: Sequence[Projection]
+    ) -> tuple[dict[str, Document], frozenset[str]]:
+        """Documents by name, and the names of those that are as they were stored before.
+
+        Whoever comes for the first time is folded once; the folds of whoever comes again are kept, and grow by the
+        new events alone.
+        """
+        if new == len(held.events) or len(projections) < len(self._projections):
+            held.unfolding = None
+            return fold_all(projections, held.events), frozenset()
+        unfolding = held.unfolding
+        if unfolding is None or unfolding.size + new != len(held.events):
+            unfolding, unchanged = Unfolding(projections), frozenset[str]()
+        else:
+            unchanged = frozenset(each.name for each in projections)
+        for event in held.events[unfolding.size :]:
+            unchanged = unchanged.difference(fold.projection.name for fold in unfolding.add(event))
+        held.unfolding = unfolding
+        return unfolding.documents(), unchanged
 
     def _park(self, connection: Connection, patient: UUID, position: int, error: Exception) -> None:
         """The reason is the error's class: its text may quote the person."""

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -10,9 +11,12 @@ import psycopg
 from domain.facts import Recorded
 from infra.keys import DataKey, KeyRing, KeyUnusable
 from infra.payloads import COLUMNS, recorded
+from projections.unfolding import Unfolding
 
-# Measured: a decoded event, with its row of bookkeeping, takes about this much as Python objects.
+# Measured: a decoded event takes about this much as Python objects, and with its part in the folds this much more.
 _BYTES_PER_EVENT = 1_600
+_BYTES_PER_FOLDED_EVENT = 2_700
+_BYTES_PER_KEY = 1_600
 _BATCH = f"select {COLUMNS} from log.events where position > %b and position <= %b order by position"  # noqa: S608
 _HISTORIES = f"""select {COLUMNS} from log.events
                   where patient_id = any(%b) and position <= %b order by patient_id, patient_seq"""  # noqa: S608
@@ -34,14 +38,29 @@ class Batch(NamedTuple):
     events: int
 
 
+@dataclass(slots=True)
+class Held:
+    """One person's events, decoded; and, of persons who were folded before, the folds that grow with them."""
+
+    events: list[Recorded] = field(default_factory=list)
+    unfolding: Unfolding | None = None
+
+    @property
+    def bytes(self) -> int:
+        folded = self.unfolding.size if self.unfolding is not None else 0
+        return len(self.events) * _BYTES_PER_EVENT + folded * _BYTES_PER_FOLDED_EVENT
+
+
 class Histories:
     """One connection's view. Bounded in bytes, least recently used persons forgotten first."""
 
     def __init__(self, keys: KeyRing, limit_bytes: int = 128_000_000) -> None:
         self._keyring = keys
-        self._limit = limit_bytes // _BYTES_PER_EVENT
-        self._held: OrderedDict[UUID, list[Recorded]] = OrderedDict()
-        self._events = 0
+        self._limit = limit_bytes
+        self._held: OrderedDict[UUID, Held] = OrderedDict()
+        # As they were last weighed.
+        self._weights: dict[UUID, int] = {}
+        self._bytes = 0
         self._keys: OrderedDict[UUID, DataKey] = OrderedDict()
 
     def batch(self, connection: "psycopg.Connection[Any]", after: int, most: int) -> Batch:
@@ -78,19 +97,24 @@ class Histories:
         self._load_keys(connection, patients)
         return rows
 
-    def history(self, patient: UUID, undecoded: Iterable[Row]) -> list[Recorded]:
-        """The person's whole history. Raises what decoding raises; the person is then forgotten."""
+    def history(self, patient: UUID, undecoded: Iterable[Row]) -> Held:
+        """The person's whole history, to be weighed when it is folded. Raises what decoding raises; the person is
+        then forgotten."""
         key = self.key(patient)
         try:
             decoded = [recorded(row, key) for row in undecoded]
         except Exception:
             self.forget(patient)
             raise
-        held = self._held.setdefault(patient, [])
-        held.extend(decoded)
+        held = self._held.setdefault(patient, Held())
+        held.events.extend(decoded)
         self._held.move_to_end(patient)
-        self._events += len(decoded)
         return held
+
+    def weigh(self, patient: UUID) -> None:
+        weight = self._held[patient].bytes
+        self._bytes += weight - self._weights.get(patient, 0)
+        self._weights[patient] = weight
 
     def key(self, patient: UUID) -> DataKey:
         try:
@@ -99,19 +123,26 @@ class Histories:
             raise KeyUnusable("this patient has no key") from None
 
     def forget(self, patient: UUID) -> None:
-        self._events -= len(self._held.pop(patient, ()))
+        self._held.pop(patient, None)
+        self._bytes -= self._weights.pop(patient, 0)
+
+    def clear(self) -> None:
+        self._held.clear()
+        self._weights.clear()
+        self._bytes = 0
 
     def trim(self) -> None:
-        while self._events > self._limit and self._held:
-            self._events -= len(self._held.popitem(last=False)[1])
-        while len(self._keys) > self._limit:
+        while self._bytes > self._limit and self._held:
+            self.forget(next(iter(self._held)))
+        while len(self._keys) * _BYTES_PER_KEY > self._limit:
             self._keys.popitem(last=False)
 
     def _follows(self, patient: UUID, rows: list[Row]) -> bool:
         """Whether what is held ends just before these rows, by the person's own dense sequence."""
         held = self._held.get(patient)
         seq = 5
-        return rows[0][seq] == 1 if not held else bool(held[-1].patient_seq + 1 == rows[0][seq])
+        before = held.events[-1].patient_seq if held is not None and held.events else 0
+        return bool(before + 1 == rows[0][seq])
 
     def _load_keys(self, connection: "psycopg.Connection[Any]", patients: list[UUID]) -> None:
         unknown = [patient for patient in patients if patient not in self._keys]

@@ -129,7 +129,7 @@ def _refold(
 ) -> Iterator[tuple[UUID, dict[str, documents.Stored]]]:
     histories = Histories(keys)
     for patient_id, rows in histories.whole(connection, persons, through).items():
-        history = histories.history(patient_id, rows)
+        history = histories.history(patient_id, rows).events
         folded = fold_all(projections, history)
         key, last = histories.key(patient_id), history[-1].position
         yield (

@@ -1,5 +1,6 @@
-"""Replay step by step, doing only what each event touches, says the same as folding everything anew for each."""
+"""Folding step by step, doing only what each event touches, says the same as folding everything anew for each."""
 
+from itertools import accumulate
 from typing import Any
 
 from hypothesis import given
@@ -13,8 +14,20 @@ from projections.catalogue import PROJECTIONS
 from projections.differences import difference
 from projections.folding import Document, fold_all
 from projections.replay import Audience, steps
+from projections.unfolding import Unfolding
 from tests.builders import recorded
 from tests.strategies import REPORTABLE, happenings, histories
+
+
+@given(histories(max_size=40), st.lists(st.integers(1, 5)))
+def test_documents_that_grow_are_those_of_folding_anew(events: list[Recorded], read_after: list[int]) -> None:
+    """Whether or not anyone reads them in between."""
+    unfolding, read = Unfolding(PROJECTIONS), set(accumulate(read_after))
+    for number, event in enumerate(events, start=1):
+        unfolding.add(event)
+        if number in read:
+            assert unfolding.documents() == fold_all(PROJECTIONS, events[:number])
+    assert unfolding.documents() == fold_all(PROJECTIONS, events)
 
 
 def naive(events: list[Recorded]) -> list[tuple[Recorded, list[dict[str, Any]]]]:
@@ -51,6 +64,10 @@ def _correction(version: int) -> Corrected:
 @given(annotated())
 def test_so_are_those_of_histories_with_annotations(events: list[Recorded]) -> None:
     assert steps(PROJECTIONS, events, Audience.STAFF) == naive(events)
+    unfolding = Unfolding(PROJECTIONS)
+    for event in events:
+        unfolding.add(event)
+    assert unfolding.documents() == fold_all(PROJECTIONS, events)
 
 
 @given(annotated())
