@@ -1,0 +1,213 @@
+"""P2: one command through the write path, sixteen callers at once; alone, and beside ingest by another process."""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from itertools import chain, cycle, islice
+from multiprocessing import get_context
+from multiprocessing.sharedctypes import Synchronized
+from multiprocessing.synchronize import Event
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import psycopg
+
+from consumers.messages import RawMessage
+from consumers.pipeline import Pipeline
+from domain.care_plan import NeedRaised, RaiseNeed
+from domain.facts import CARE_PLAN, Agent, Provenance
+from domain.times import at
+from infra.keys import FileKeyProvider, KeyRing
+from infra.log import Log
+from infra.work import Act, Conclusion, Part, PartOutcome, Work
+from infra.writer import Writer
+from tests.benchmarks import stock
+from tests.benchmarks.figures import Figure, against, at_most, percentile
+from tests.benchmarks.lab import Lab
+from tests.benchmarks.traffic import BATCH, batched, fill, in_rounds, patients, reports
+from tests.conftest import Database
+
+CALLERS = 16
+SECONDS = 2.5
+TURNS = 3
+PERSONS, EVENTS = 500, 20
+INGESTED_A_SECOND = 2_000
+_INGEST_BATCH = 100
+_NURSE = Agent(kind="professional", identifier="nurse", name="Made Up")
+
+Command = Callable[[UUID], None]
+
+
+def run(lab: Lab) -> list[Figure]:
+    rates: dict[str, list[float]] = {}
+    slowest: dict[str, list[float]] = {}
+    with ExitStack() as stack:
+        lab.say("P2: persons to command for")
+        database = lab.database("p2")
+        writer = stack.enter_context(_writing(database))
+        fill(writer, Pipeline(database.keys), _history())
+        persons = [patient_id for patient_id, _ in patients(database)]
+        ours = _submit(writer, database.keys)
+        theirs = _stock(stack, lab)
+        beside = stack.enter_context(_ingest(database.url("writer"), lab.key_file))
+        for _ in range(TURNS):
+            lab.say("P2: taking turns")
+            _turn("alone", ours, persons, rates, slowest)
+            with beside.running():
+                _turn("beside", ours, persons, rates, slowest)
+            _turn("stock", theirs, persons, rates, slowest)
+    return [
+        against("P2 commands of 16 callers against stock", rates, "alone", "stock", 20, "commands/s"),
+        at_most("P2 commands of 16 callers, p99", slowest["alone"], 12),
+        against("P2 commands beside ingest against stock", rates, "beside", "stock", 12, "commands/s"),
+        at_most("P2 commands beside ingest, p99", slowest["beside"], 25),
+        Figure("P2 ingest kept up beside commands", beside.rate(), "messages/s", INGESTED_A_SECOND, None, None, None),
+    ]
+
+
+def _turn(
+    name: str, command: Command, persons: list[UUID], rates: dict[str, list[float]], slowest: dict[str, list[float]]
+) -> None:
+    """Every caller commands for one person after the other until the time is over."""
+    deadline = time.perf_counter() + SECONDS
+
+    def call(number: int) -> list[float]:
+        taken = []
+        for patient_id in cycle(persons[number::CALLERS]):
+            began = time.perf_counter()
+            if began > deadline:
+                break
+            command(patient_id)
+            taken.append(time.perf_counter() - began)
+        return taken
+
+    began = time.perf_counter()
+    with ThreadPoolExecutor(CALLERS) as callers:
+        taken = list(chain.from_iterable(callers.map(call, range(CALLERS))))
+    rates.setdefault(name, []).append(len(taken) / (time.perf_counter() - began))
+    slowest.setdefault(name, []).append(percentile(taken, 99) * 1000)
+
+
+def _submit(writer: Writer, keys: KeyRing) -> Command:
+    def command(patient_id: UUID) -> None:
+        outcome = writer.submit(_work(keys, patient_id, str(uuid4())))
+        if outcome.outcome != "recorded":
+            raise ValueError(f"a command of the benchmark ended as {outcome.outcome}")
+
+    return command
+
+
+def _work(keys: KeyRing, patient_id: UUID, key: str) -> Work:
+    occurred = at(datetime.now(UTC))
+    provenance = Provenance(source="/api", source_event_id=key, author=_NURSE).model_dump_json(exclude_none=True)
+    raised = RaiseNeed(need=key, concern="sleep")
+    act = Act(CARE_PLAN, raised, occurred, provenance.encode())
+    return Work(
+        source="/api",
+        key=keys.digest("receipt", "/api", key),
+        digest=hashlib.sha256(raised.model_dump_json().encode()).digest(),
+        parts=(Part(patient_id, (act,), provenance.encode(), occurred),),
+        conclude=_conclude,
+    )
+
+
+def _conclude(outcomes: list[PartOutcome]) -> Conclusion:
+    return Conclusion("rejected" if outcomes[0].refusal else "recorded", b"{}")
+
+
+def _stock(stack: ExitStack, lab: Lab) -> Command:
+    cases = stock.Cases(env=stock.environment(lab, lab.empty("p2_stock"), connections=CALLERS))
+    stack.callback(cases.close)
+    held: dict[UUID, stock.Case] = {}
+    for batch in batched(_history(), BATCH):
+        cases.save_together(held, map(stock.read, batch))
+
+    def command(patient_id: UUID) -> None:
+        raised = NeedRaised(need=str(uuid4()), concern="sleep")
+        now = datetime.now(UTC).isoformat()
+        report = stock.Report(CARE_PLAN.stream_id(patient_id), patient_id, raised.stored, now, raised.model_dump())
+        cases.load_and_save(report)
+
+    return command
+
+
+def _history() -> list[RawMessage]:
+    return in_rounds(reports(person, EVENTS) for person in range(PERSONS))
+
+
+@contextmanager
+def _writing(database: Database) -> Iterator[Writer]:
+    writer = Writer(database.log(), database.keys)
+    try:
+        yield writer
+    finally:
+        writer.close()
+
+
+class Beside:
+    """Another process, the consumer's part, that ingests at a steady pace while it may."""
+
+    def __init__(self, may: Event, done: "Synchronized[int]") -> None:
+        self._may = may
+        self._done = done
+        self._seconds = 0.0
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        began = time.perf_counter()
+        self._may.set()
+        try:
+            yield
+        finally:
+            self._may.clear()
+            self._seconds += time.perf_counter() - began
+
+    def rate(self) -> float:
+        return self._done.value / self._seconds
+
+
+@contextmanager
+def _ingest(url: str, key_file: Path) -> Iterator[Beside]:
+    context = get_context("spawn")
+    may, ready, over = context.Event(), context.Event(), context.Event()
+    done: Synchronized[int] = context.Value("i", 0)
+    process = context.Process(target=_ingest_at_pace, args=[url, key_file, may, ready, over, done], daemon=True)
+    process.start()
+    try:
+        if not ready.wait(120):
+            raise TimeoutError("the ingesting process did not start")
+        yield Beside(may, done)
+    finally:
+        over.set()
+        may.set()
+        process.join(30)
+        process.terminate()
+
+
+def _ingest_at_pace(url: str, key_file: Path, may: Event, ready: Event, over: Event, done: "Synchronized[int]") -> None:
+    keys = KeyRing(FileKeyProvider(key_file))
+    writer, pipeline = Writer(Log(lambda: psycopg.connect(url, autocommit=True), keys), keys), Pipeline(keys)
+    others = in_rounds(reports(person, 40) for person in range(PERSONS, PERSONS + _persons_needed()))
+    batches = batched(others, _INGEST_BATCH)
+    fill(writer, pipeline, chain.from_iterable(islice(batches, 5)))
+    ready.set()
+    due = 0.0
+    for batch in batches:
+        if not may.is_set():
+            may.wait()
+            due = time.perf_counter()
+        if over.is_set():
+            break
+        writer.write([pipeline.work(message) for message in batch])
+        done.value += len(batch)
+        due += _INGEST_BATCH / INGESTED_A_SECOND
+        time.sleep(max(0.0, due - time.perf_counter()))
+    writer.close()
+
+
+def _persons_needed() -> int:
+    """With the messages of a turn to spare."""
+    return int(INGESTED_A_SECOND * SECONDS * (TURNS + 1)) // 35

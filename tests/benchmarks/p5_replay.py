@@ -1,0 +1,143 @@
+"""P5: an auditor replays a person's 200 events and sees what each of them changed."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from statistics import median
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg_pool import AsyncConnectionPool
+
+from consumers.messages import RawMessage
+from consumers.pipeline import Pipeline
+from infra.payloads import COLUMNS
+from infra.writer import Writer
+from projections import documents
+from projections.catalogue import PROJECTIONS, STORED
+from projections.reading import Reader, Reading
+from projections.replay import Audience, steps
+from tests.benchmarks.figures import Figure, at_most, times_at_most
+from tests.benchmarks.lab import Lab
+from tests.benchmarks.traffic import fill, in_rounds, patients, reports
+from tests.conftest import Database
+
+EVENTS = 200
+WATCHED = 20
+OTHERS, OTHERS_EVENTS = 350, 40
+SIZES = (20_000, 100_000)
+TURNS = 3
+AUDITOR = Reader(actor="auditor", role="auditor", any_patient=True, purpose="clinical-audit")
+MOST_MS, MOST_OF_FLOOR, MOST_GROWTH = 12.0, 7.0, 1.2
+_ROWS = f"select {COLUMNS} from log.events where patient_id = %b order by patient_seq"
+# Rows like those that are there, of others: the same sizes and indexes, payloads that nobody opens.
+_BALLAST = """
+    insert into log.events
+    select e.position + copy * last.position, last.recorded_at,
+           md5(e.stream_id::text || copy)::uuid, e.version, md5(e.patient_id::text || copy)::uuid, e.patient_seq,
+           e.type, e.occurred_at, e.occurred_precision, e.payload, e.key_id, e.leaf_hash
+      from log.events e, generate_series(1, %(copies)s) as copy,
+           (select max(position) as position, max(recorded_at) as recorded_at from log.events) as last
+     order by 1 limit %(rows)s"""
+
+
+def run(lab: Lab) -> list[Figure]:
+    logs: dict[int, Database] = {}
+    for size in SIZES:
+        lab.say(f"P5: a log of {size:,} events")
+        logs[size] = _log(lab, size)
+    lab.say("P5: replaying")
+    return _figures(asyncio.run(_measure(logs)))
+
+
+def _log(lab: Lab, size: int) -> Database:
+    """Persons to watch, of exactly 200 events, among others in a log of `size` events."""
+    database = lab.database(f"p5_{size}")
+    writer, pipeline = Writer(database.log(), database.keys), Pipeline(database.keys)
+    watched = [reports(person, EVENTS * 2) for person in range(WATCHED)]
+    others = [reports(person, OTHERS_EVENTS) for person in range(WATCHED, WATCHED + OTHERS)]
+    fill(writer, pipeline, in_rounds([*(told[: EVENTS - 40] for told in watched), *others]))
+    with database.connect("auditor") as reading:
+        for told in watched:
+            _complete(reading, writer, pipeline, told[EVENTS - 40 :])
+    writer.close()
+    with psycopg.connect(database.url("owner")) as owner:
+        documents.create(owner, STORED)
+        written = owner.execute("select max(position) from log.events").fetchone()
+        if written is None:
+            raise ValueError("nothing was written")
+        owner.execute(_BALLAST, {"rows": size - written[0], "copies": size // written[0]})
+        owner.execute("analyze log.events")
+    return database
+
+
+def _complete(reading: "psycopg.Connection[Any]", writer: Writer, pipeline: Pipeline, told: list[RawMessage]) -> None:
+    """One message after the other until the person has as many events as are wanted."""
+    for message in told:
+        outcome = writer.submit(pipeline.work(message))
+        row = reading.execute(
+            "select patient_seq from log.events where position = %s", [outcome.last_position]
+        ).fetchone()
+        if row is not None and row[0] >= EVENTS:
+            return
+    raise ValueError("the person's messages did not suffice")
+
+
+class Auditor:
+    """One log, read as the API reads it: the access noted in the same statement, keys and connection warm."""
+
+    def __init__(self, database: Database) -> None:
+        self.pool: AsyncConnectionPool[Any] = AsyncConnectionPool(
+            database.url("reader"), open=False, min_size=1, max_size=1, kwargs={"autocommit": True}
+        )
+        self._reading = Reading(self.pool, database.keys)
+        self.watched = [patient_id for patient_id, events in patients(database)[:WATCHED] if events == EVENTS]
+
+    async def replay(self, patient_id: UUID) -> None:
+        history, _ = await self._reading.history(patient_id, AUDITOR, "replay")
+        if len(steps(PROJECTIONS, history, Audience.STAFF)) != EVENTS:
+            raise ValueError("not every event was replayed")
+
+    async def select(self, patient_id: UUID) -> None:
+        async with self.pool.connection() as connection:
+            cursor = await connection.execute(_ROWS, [patient_id], binary=True)
+            await cursor.fetchall()
+
+
+async def _measure(logs: Mapping[int, Database]) -> dict[str, list[float]]:
+    """Median milliseconds by what was done, for each turn."""
+    measured: dict[str, list[float]] = {}
+    async with AsyncExitStack() as stack:
+        auditors = {size: Auditor(database) for size, database in logs.items()}
+        for auditor in auditors.values():
+            await stack.enter_async_context(auditor.pool)
+        for turn in range(TURNS + 1):
+            for size, auditor in auditors.items():
+                replayed = await _median_ms(auditor.replay, auditor.watched)
+                selected = await _median_ms(auditor.select, auditor.watched)
+                if turn > 0:  # the first turn warms the server's and the process's caches
+                    measured.setdefault(f"replay {size}", []).append(replayed)
+                    measured.setdefault(f"select {size}", []).append(selected)
+    return measured
+
+
+async def _median_ms(once: Callable[[UUID], Awaitable[None]], watched: list[UUID]) -> float:
+    taken = []
+    for patient_id in watched:
+        began = time.perf_counter()
+        await once(patient_id)
+        taken.append((time.perf_counter() - began) * 1000)
+    return median(taken)
+
+
+def _figures(measured: Mapping[str, list[float]]) -> list[Figure]:
+    small, large = SIZES
+    ours, floor = measured[f"replay {large}"], measured[f"select {large}"]
+    grown = f"P5 replay in {large:,} against {small:,} events in the log"
+    return [
+        at_most("P5 replay of 200 events with every difference, p50", ours, MOST_MS),
+        times_at_most("P5 replay against select of the rows", ours, floor, MOST_OF_FLOOR),
+        times_at_most(grown, ours, measured[f"replay {small}"], MOST_GROWTH),
+    ]
