@@ -63,8 +63,9 @@ def _log(lab: Lab, size: int) -> Database:
         for told in watched:
             _complete(reading, writer, pipeline, told[EVENTS - 40 :])
     writer.close()
+    with database.connect("projector") as projector:
+        documents.create(projector, STORED)
     with psycopg.connect(database.url("owner")) as owner:
-        documents.create(owner, STORED)
         written = owner.execute("select max(position) from log.events").fetchone()
         if written is None:
             raise ValueError("nothing was written")

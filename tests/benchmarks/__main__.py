@@ -1,0 +1,54 @@
+"""`python -m tests.benchmarks [--only P1,P3] [--json]`: every bar against its baselines, in one run."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import structlog
+import typer
+from rich.console import Console
+
+from infra.garbage import spare_what_is_held
+from tests.benchmarks import figures, p1_ingest, p2_commands, p3_projections, p5_replay, p6_reads
+from tests.benchmarks.figures import Figure
+from tests.benchmarks.lab import Lab, laboratory
+
+BARS: Mapping[str, Callable[[Lab], list[Figure]]] = {
+    "P1": p1_ingest.run,
+    "P2": p2_commands.run,
+    "P3": p3_projections.run,
+    "P5": p5_replay.run,
+    "P6": p6_reads.run,
+}
+RESULTS = Path("build/bench.json")
+
+
+def main(
+    only: Annotated[str, typer.Option(help="bars to measure, such as P1,P3; all when empty")] = "",
+    json: Annotated[bool, typer.Option("--json", help="print the figures as JSON")] = False,
+) -> None:
+    chosen = only.upper().split(",") if only else list(BARS)
+    if unknown := set(chosen) - set(BARS):
+        raise typer.BadParameter(f"no such bar: {', '.join(sorted(unknown))}; there are {', '.join(BARS)}")
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    spare_what_is_held()  # as every process of ours does when it starts
+    shown = Console(stderr=True)
+    found: list[Figure] = []
+    began = time.monotonic()
+    with shown.status("starting") as status, laboratory(status.update) as lab:
+        for bar in chosen:
+            of_bar = BARS[bar](lab)
+            found += of_bar
+            shown.print(f"{bar} done after {time.monotonic() - began:.0f} s")
+    told = figures.write(found, RESULTS)
+    if json:
+        typer.echo(orjson.dumps(told, option=orjson.OPT_INDENT_2).decode())
+    else:
+        Console(width=120).print(figures.table(found))
+
+
+if __name__ == "__main__":
+    typer.run(main)
