@@ -23,7 +23,7 @@ _first = itemgetter(0)
 def effective(events: Iterable[Recorded]) -> list[Recorded]:
     """`events` of one person in any order, as known at some position; the result is in the total order."""
     arrived = sorted(events, key=lambda event: event.position)
-    placed = [(_moment(event), event) for event in _standing(arrived)]
+    placed = [(moment(event), event) for event in _standing(arrived)]
     placed.sort(key=_first)
     return _content_order_within_ties(placed)
 
@@ -48,16 +48,16 @@ class Growing:
         elif event.event_id not in self._annotated:
             return self._insert(event)
         self.events = effective(self._arrived)
-        self._moments = [_moment(each) for each in self.events]
+        self._moments = [moment(each) for each in self.events]
         return None
 
     def _insert(self, event: Recorded) -> int:
-        moment = _moment(event)
-        place, end = bisect_left(self._moments, moment), bisect_right(self._moments, moment)
+        at = moment(event)
+        place, end = bisect_left(self._moments, at), bisect_right(self._moments, at)
         if place < end:
             place = bisect_left(self.events, _content(event), place, end, key=_content)
         self.events.insert(place, event)
-        self._moments.insert(place, moment)
+        self._moments.insert(place, at)
         return place
 
 
@@ -90,12 +90,16 @@ def _replacement(correction: Corrected) -> Fact:
 
 def sorts_at(event: Recorded) -> Occurred:
     """An event said to occur well after it was recorded sorts at its recording."""
-    if is_after(event.occurred, event.recorded_at, FUTURE_TOLERANCE):
-        return Occurred(event.recorded_at)
-    return event.occurred
+    return Occurred(event.recorded_at) if is_ahead(event) else event.occurred
 
 
-def _moment(event: Recorded) -> tuple[Any, ...]:
+def is_ahead(event: Recorded) -> bool:
+    """Whether its place depends on when it was recorded, which a decision does not know yet."""
+    return is_after(event.occurred, event.recorded_at, FUTURE_TOLERANCE)
+
+
+def moment(event: Recorded) -> tuple[Any, ...]:
+    """An event of a later moment stands after; those of the same moment stand in the order of their content."""
     occurred = sorts_at(event)
     return occurred.london_date, not occurred.is_date_only, occurred.at, RANK[type(event.fact)]
 

@@ -20,7 +20,7 @@ from domain.facts import (
     fact_json,
     fingerprint,
 )
-from domain.history import effective
+from domain.history import effective, is_ahead, moment
 from domain.times import Occurred
 
 
@@ -42,16 +42,17 @@ AGGREGATES: Mapping[Category, Aggregate] = MappingProxyType(
 
 
 class Decided(NamedTuple):
-    """A fact to be recorded, with its JSON as it will be stored."""
+    """A fact to be recorded, with its JSON as it will be stored and by what it is known again."""
 
     fact: Fact
     body: bytes
+    fingerprint: bytes
 
 
 class Stream:
     """All events of one stream, oldest first. Not thread-safe: it belongs to one writer."""
 
-    __slots__ = ("_effective", "_standing", "_state", "category", "events", "stream_id")
+    __slots__ = ("_effective", "_latest", "_standing", "_state", "category", "events", "stream_id")
 
     def __init__(self, stream_id: UUID, category: Category, events: list[Recorded] | None = None) -> None:
         self.stream_id = stream_id
@@ -60,6 +61,8 @@ class Stream:
         self._standing: set[bytes] | None = None
         self._effective: list[Recorded] | None = None
         self._state: Any = None
+        # The moment of the last event in the state; None where annotations may concern what is still to come.
+        self._latest: tuple[Any, ...] | None = ()
 
     @property
     def version(self) -> int:
@@ -78,7 +81,10 @@ class Stream:
         """What decisions rest on: the fold of the effective events, so that corrections count."""
         if self._state is None:
             aggregate = AGGREGATES[self.category]
-            self._state = reduce(aggregate.evolve, self.effective(), aggregate.initial)
+            standing = self.effective()
+            self._state = reduce(aggregate.evolve, standing, aggregate.initial)
+            is_plain = len(standing) == len(self.events)
+            self._latest = (moment(standing[-1]) if standing else ()) if is_plain else None
         return self._state
 
     def decide(self, act: Fact | Command, occurred: Occurred) -> list[Decided]:
@@ -87,17 +93,29 @@ class Stream:
         Raises NotAllowed when the rules refuse, ValueError when a fact belongs to another kind of stream.
         """
         facts = (act,) if isinstance(act, Fact) else self._decision(act)
-        decided = [Decided(fact, fact_json(fact)) for fact in facts]
-        return [each for each in decided if self._is_new(each, occurred)]
+        bodies = ((fact, fact_json(fact)) for fact in facts)
+        decided = [Decided(fact, body, fingerprint(fact.stored, occurred, body)) for fact, body in bodies]
+        return [each for each in decided if self._is_new(each)]
 
-    def extend(self, event: Recorded, body: bytes) -> None:
-        """Adds an event that was just decided, at a position that `settle` may still move."""
+    def extend(self, event: Recorded, known_by: bytes) -> None:
+        """Adds an event that was just decided, at a position that `settle` may still move, with its fingerprint."""
         self.events.append(event)
-        self._effective = self._state = None
+        self._effective = None
         if isinstance(event.fact, MarkedInError | Corrected):
-            self._standing = None  # what stands has changed otherwise than by this one fact
-        elif self._standing is not None:
-            self._standing.add(fingerprint(event.fact.stored, event.occurred, body))
+            self._standing = self._state = None  # what stands has changed otherwise than by this one fact
+            return
+        if self._standing is not None:
+            self._standing.add(known_by)
+        if self._state is not None:
+            self._grow(event)
+
+    def _grow(self, event: Recorded) -> None:
+        """The state with an event that stands after all others; what stands anywhere else folds all anew."""
+        at = moment(event)
+        if self._latest is None or at <= self._latest or is_ahead(event):
+            self._state = None
+        else:
+            self._state, self._latest = AGGREGATES[self.category].evolve(self._state, event), at
 
     def settle(self, after: int, shift: int, recorded_at: datetime) -> None:
         """The events decided after position `after` are durable, `shift` positions later than was supposed."""
@@ -105,8 +123,11 @@ class Stream:
             event = self.events[index]
             if event.position <= after:
                 break
-            self.events[index] = event._replace(position=event.position + shift, recorded_at=recorded_at)
-            self._effective = self._state = None
+            settled = event._replace(position=event.position + shift, recorded_at=recorded_at)
+            self.events[index] = settled
+            self._effective = None
+            if is_ahead(event) or is_ahead(settled):
+                self._state = None
 
     def undo(self, after: int) -> None:
         """Forgets the events decided after position `after`: they were not recorded."""
@@ -127,11 +148,11 @@ class Stream:
         versions = tuple(sorted(event.version for event in self.effective()))
         return (MarkedInError(versions=versions, reason=command.reason),) if versions else NOTHING_NEW
 
-    def _is_new(self, decided: Decided, occurred: Occurred) -> bool:
+    def _is_new(self, decided: Decided) -> bool:
         belongs_to = category_of(type(decided.fact))
         if belongs_to is not None and belongs_to is not self.category:
             raise ValueError(f"{decided.fact.stored} does not belong in a {self.category} stream")
-        return fingerprint(decided.fact.stored, occurred, decided.body) not in self._fingerprints()
+        return decided.fingerprint not in self._fingerprints()
 
     def _fingerprints(self) -> set[bytes]:
         if self._standing is None:

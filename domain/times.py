@@ -80,7 +80,7 @@ def _parse_partial(text: str) -> Occurred:
 
 def _six_digits(text: str) -> str:
     """.NET systems send seven fractional digits, which Python refuses; the store keeps microseconds."""
-    return re.sub(r"(\.\d{6})\d+", r"\1", text)
+    return re.sub(r"(\.\d{6})\d+", r"\1", text) if "." in text else text
 
 
 def is_after(occurred: Occurred, moment: datetime, tolerance: timedelta) -> bool:

@@ -157,7 +157,7 @@ class Desk:
         event = Recorded(
             position, self._now, stream.stream_id, version, patient_id, 0, act.occurred, decided.fact, act.provenance
         )
-        stream.extend(event, decided.body)
+        stream.extend(event, decided.fingerprint)
         return event.event_id, stored
 
     def _mark(self) -> tuple[int, int, int]:

@@ -90,6 +90,7 @@ class KeyRing:
         self._limit = limit
         self._held: OrderedDict[UUID, DataKey] = OrderedDict()
         self._index_key = provider.index_key()
+        self._identifiers: dict[tuple[str, str], bytes] = {}
 
     def generate(self, key_id: UUID) -> tuple[DataKey, bytes]:
         """A new data key and its wrapped form, which the caller stores."""
@@ -114,7 +115,14 @@ class KeyRing:
         return hmac.digest(self._index_key, text, hashlib.sha256)[:16]
 
     def identifier_digest(self, identifier: Identifier) -> bytes:
-        return self.digest("identifier", identifier.system, identifier.value)
+        """Remembered, since a writer asks several times for each message."""
+        told = (identifier.system, identifier.value)
+        digest = self._identifiers.get(told)
+        if digest is None:
+            if len(self._identifiers) >= self._limit:
+                self._identifiers.clear()
+            digest = self._identifiers[told] = self.digest("identifier", *told)
+        return digest
 
     def _hold(self, key: DataKey) -> DataKey:
         self._held[key.key_id] = key

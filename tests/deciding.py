@@ -27,7 +27,7 @@ def carry_out(stream: Stream, act: Fact | Command, occurred: Occurred = AFTER_AL
         event = Recorded(
             place, FIRST_RECORDING, stream.stream_id, place, PATIENT_ID, place, occurred, each.fact, _PROVENANCE
         )
-        stream.extend(event, each.body)
+        stream.extend(event, each.fingerprint)
     return decided
 
 

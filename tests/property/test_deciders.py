@@ -1,7 +1,7 @@
 """What holds for every rule, whatever was recorded before."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import reduce
 from typing import Any, TypeAlias
 
@@ -16,12 +16,15 @@ from domain.history import effective
 from domain.stream import AGGREGATES, Stream
 from domain.times import Occurred, on
 from infra.payloads import decode
+from tests.builders import FIRST_RECORDING
 from tests.deciding import carry_out, stream_of
 from tests.strategies import REPORTABLE, facts, of_model, times
 
 Act: TypeAlias = tuple[Fact | Command, Occurred]
 
 CATEGORIES = st.sampled_from(list(Category))
+# So far after its recording that its place depends on when that was.
+AHEAD = st.just(Occurred(FIRST_RECORDING + timedelta(hours=27)))
 
 
 def reports(category: Category) -> st.SearchStrategy[Fact]:
@@ -42,7 +45,7 @@ def corrections() -> st.SearchStrategy[Fact]:
 @st.composite
 def acts(draw: st.DrawFn, category: Category) -> list[Act]:
     each = st.one_of(reports(category), commands(category), corrections())
-    return draw(st.lists(st.tuples(each, times()), max_size=12))
+    return draw(st.lists(st.tuples(each, st.one_of(times(), AHEAD)), max_size=12))
 
 
 def replay(stream: Stream) -> Any:
