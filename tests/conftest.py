@@ -3,7 +3,6 @@
 A part that is missing on a laptop skips the tests that need it; where `CI` is set it fails them.
 """
 
-import gc
 import logging
 import os
 import shutil
@@ -135,18 +134,3 @@ def database(postgres_server: EmbeddedPostgres, template: str, key_provider: Fil
 def writer(database: Database) -> Iterator[Writer]:
     with closing(Writer(database.log(), database.keys)) as writer:
         yield writer
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """kafka-python leaves the socket of a connection that failed to the garbage collector, and we kill brokers."""
-    for item in items:
-        if item.get_closest_marker("kafka") is not None:
-            item.add_marker(pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"))
-
-
-@pytest.fixture(autouse=True)
-def _collect_sockets_of_kafka(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Where that is ignored, so that the next test does not hear of it."""
-    yield
-    if request.node.get_closest_marker("kafka") is not None:
-        gc.collect()
