@@ -21,8 +21,8 @@ from tests.benchmarks.traffic import BATCH, batched, in_rounds, reports
 from tests.conftest import Database
 
 TOPIC = "benchmark"
-PERSONS = 800
-ROUNDS_BEFORE, ROUNDS_MEASURED = 12, 12
+PERSONS = 600
+ROUNDS_BEFORE, ROUNDS_MEASURED = 20, 12
 TURNS = 3
 SAMPLE = 150
 _PLACE = ("cluster", "topic", 0)

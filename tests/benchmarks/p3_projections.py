@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from itertools import islice
 from uuid import UUID
 
@@ -18,7 +18,7 @@ from tests.benchmarks.lab import Lab
 from tests.benchmarks.traffic import BATCH, batched, in_rounds, reports
 from tests.conftest import Database
 
-PERSONS = 150
+PERSONS = 120
 LATE = 0.2
 TURNS = 3
 TURN = 1_000
@@ -65,12 +65,14 @@ def run(lab: Lab) -> list[Figure]:
 def _refold(lab: Lab, events: int, bar: float) -> list[Figure]:
     with ExitStack() as stack:
         lab.say(f"P3: persons of {events} events")
-        source = Source(lab.database(f"p3_{events}"), PERSONS, events, TURN * TURNS * 2)
-        stack.callback(source.close)
+        kept, anew = (
+            stack.enter_context(closing(Source(lab.database(f"p3_{events}_{name}"), PERSONS, events, TURN * TURNS)))
+            for name in ("kept", "anew")
+        )
         contestants = {
-            "kept": _ours(stack, lab, source, None),
-            "read anew": _ours(stack, lab, source, 0),
-            "stock": _stock(stack, lab, f"p3_stock_{events}", source),
+            "kept": _ours(stack, lab, kept, None),
+            "read anew": _ours(stack, lab, anew, 0),
+            "stock": _stock(stack, lab, f"p3_stock_{events}", kept),
         }
         rates = in_turns(contestants, TURNS)
     name = f"P3 live projections against stock, persons of {events} events"
@@ -115,8 +117,7 @@ def _visibility(lab: Lab) -> list[Figure]:
     in production, here in threads of one process."""
     lab.say(f"P3: from durable to visible at {PACE} events/s")
     with ExitStack() as stack:
-        source = Source(lab.database("p3_visible"), PERSONS, 20, PACE * PACED_SECONDS)
-        stack.callback(source.close)
+        source = stack.enter_context(closing(Source(lab.database("p3_visible"), PERSONS, 20, PACE * PACED_SECONDS)))
         engine = Engine(lambda: source.database.connect("projector"), lab.keys(), STORED)
         engine.catch_up()
         waits = _paced(source, engine)

@@ -44,7 +44,7 @@ _BALLAST = """
 
 
 def run(lab: Lab) -> list[Figure]:
-    logs: dict[int, Database] = {}
+    logs: dict[int, tuple[Database, list[UUID]]] = {}
     for size in SIZES:
         lab.say(f"P5: a log of {size:,} events")
         logs[size] = _log(lab, size)
@@ -52,7 +52,7 @@ def run(lab: Lab) -> list[Figure]:
     return _figures(asyncio.run(_measure(logs)))
 
 
-def _log(lab: Lab, size: int) -> Database:
+def _log(lab: Lab, size: int) -> tuple[Database, list[UUID]]:
     """Persons to watch, of exactly 200 events, among others in a log of `size` events."""
     database = lab.database(f"p5_{size}")
     writer, pipeline = Writer(database.log(), database.keys), Pipeline(database.keys)
@@ -63,6 +63,7 @@ def _log(lab: Lab, size: int) -> Database:
         for told in watched:
             _complete(reading, writer, pipeline, told[EVENTS - 40 :])
     writer.close()
+    persons = [patient_id for patient_id, events in patients(database) if events == EVENTS]
     with database.connect("projector") as projector:
         documents.create(projector, STORED)
     with psycopg.connect(database.url("owner")) as owner:
@@ -71,7 +72,7 @@ def _log(lab: Lab, size: int) -> Database:
             raise ValueError("nothing was written")
         owner.execute(_BALLAST, {"rows": size - written[0], "copies": size // written[0]})
         owner.execute("analyze log.events")
-    return database
+    return database, persons
 
 
 def _complete(reading: "psycopg.Connection[Any]", writer: Writer, pipeline: Pipeline, told: list[RawMessage]) -> None:
@@ -89,12 +90,12 @@ def _complete(reading: "psycopg.Connection[Any]", writer: Writer, pipeline: Pipe
 class Auditor:
     """One log, read as the API reads it: the access noted in the same statement, keys and connection warm."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, watched: list[UUID]) -> None:
+        self.watched = watched
         self.pool: AsyncConnectionPool[Any] = AsyncConnectionPool(
             database.url("reader"), open=False, min_size=1, max_size=1, kwargs={"autocommit": True}
         )
         self._reading = Reading(self.pool, database.keys)
-        self.watched = [patient_id for patient_id, events in patients(database)[:WATCHED] if events == EVENTS]
 
     async def replay(self, patient_id: UUID) -> None:
         history, _ = await self._reading.history(patient_id, AUDITOR, "replay")
@@ -107,11 +108,11 @@ class Auditor:
             await cursor.fetchall()
 
 
-async def _measure(logs: Mapping[int, Database]) -> dict[str, list[float]]:
+async def _measure(logs: Mapping[int, tuple[Database, list[UUID]]]) -> dict[str, list[float]]:
     """Median milliseconds by what was done, for each turn."""
     measured: dict[str, list[float]] = {}
     async with AsyncExitStack() as stack:
-        auditors = {size: Auditor(database) for size, database in logs.items()}
+        auditors = {size: Auditor(*log) for size, log in logs.items()}
         for auditor in auditors.values():
             await stack.enter_async_context(auditor.pool)
         for turn in range(TURNS + 1):
