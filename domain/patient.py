@@ -1,6 +1,5 @@
 """The person: identifiers, demographics, care leads, team, and what the person said of themself."""
 
-from datetime import date
 from enum import StrEnum
 from typing import ClassVar
 
@@ -291,9 +290,3 @@ def write_about_me(patient: Patient, command: WriteAboutMe) -> Decision:
 
 
 DECISIONS: Decisions = {NameCareLead: name_care_lead, TellOfCareLead: tell_of_care_lead, WriteAboutMe: write_about_me}
-
-
-def is_under(birth_date: date, years: int, today: date) -> bool:
-    """Counted on the calendar: someone born on 29 February has had their birthday on 1 March."""
-    had_birthday = (today.month, today.day) >= (birth_date.month, birth_date.day)
-    return today.year - birth_date.year - (0 if had_birthday else 1) < years

@@ -62,7 +62,7 @@ create table log.receipts (
     received_at timestamptz not null
 );
 
--- Bytes as they came; large, and allowed to expire. `key_id` null: under a monthly key named in `wrapping`.
+-- Bytes as they came; large, and allowed to expire. `key_id` names the patient's key, or a row of `monthly_keys`.
 create table log.raw_messages (
     receipt_key bytea not null,
     received_at timestamptz not null default clock_timestamp(),
@@ -171,7 +171,7 @@ $$;
 --   stale     streams = those that others wrote after `seen`, some of which this call has read
 --   taken     an identifier that this call links belongs to another patient by now
 --   known     keys = receipts that exist already
---   fenced    an offset is not where the caller believes it is: another consumer has moved it
+-- Raises PCP01 where an offset is not where the caller believes it is: another consumer has moved it.
 -- `streams` is null when so much was written that the caller should forget everything it holds.
 create function log.append(
     seen bigint, reads uuid[],

@@ -182,8 +182,9 @@ def _no_log_names_a_patient(run: Run) -> None:
     words = "\n".join(log.read_text(errors="replace") for log in logs)
     for index in range(PEOPLE):
         person = journey(DEMO_SEED, index, told.day).person
-        identifying = (person.nhs_number, person.family, person.postcode, person.telephone, person.street)
-        assert [each for each in (*identifying, person.birth_date.isoformat()) if each in words] == []
+        contact = (person.family, person.postcode, person.telephone, person.street)
+        identifying = (person.nhs_number, person.hospital_number, *contact, person.birth_date.isoformat())
+        assert [each for each in identifying if each in words] == []
 
 
 def test_a_killed_make_does_not_leave_the_system_behind(run: Run) -> None:

@@ -66,7 +66,6 @@ from domain.patient import (
     PatientToldOfCareLead,
     TellOfCareLead,
     WriteAboutMe,
-    is_under,
 )
 from domain.referral import (
     AcceptReferral,
@@ -136,19 +135,6 @@ def test_about_me_is_written_as_often_as_the_person_likes() -> None:
     given(written).when(WriteAboutMe(heading=written.heading, words="my allotment")).then(
         written.model_copy(update={"words": "my allotment"})
     )
-
-
-@pytest.mark.parametrize(
-    ("born", "today", "is_child"),
-    [
-        (date(2008, 5, 1), date(2026, 4, 30), True),
-        (date(2008, 5, 1), date(2026, 5, 1), False),
-        (date(2008, 2, 29), date(2026, 2, 28), True),
-        (date(2008, 2, 29), date(2026, 3, 1), False),
-    ],
-)
-def test_a_birthday_ends_childhood(born: date, today: date, is_child: bool) -> None:
-    assert is_under(born, 18, today) == is_child
 
 
 class TestNeeds:
