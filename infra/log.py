@@ -100,20 +100,21 @@ class Batch:
     raw_keys: list[bytes] = field(default_factory=list)
     raw_key_ids: list[UUID | None] = field(default_factory=list)
     raw_sealed: list[bytes] = field(default_factory=list)
+    merges: list[dict[str, Any]] = field(default_factory=list)
     rejections: list[dict[str, Any]] = field(default_factory=list)
     offsets: list[dict[str, Any]] = field(default_factory=list)
 
     def arguments(self) -> list[Any]:
         columns = [getattr(self, each.name) or None for each in fields(self)]
-        precisions, rejections, offsets = 5, -2, -1
+        precisions = 5
         columns[precisions] = "".join(self.precisions) or None
-        columns[rejections] = Jsonb(self.rejections) if self.rejections else None
-        columns[offsets] = Jsonb(self.offsets) if self.offsets else None
+        for place in (-3, -2, -1):  # the rare ones
+            columns[place] = Jsonb(columns[place]) if columns[place] else None
         return columns
 
 
 _TYPES = """uuid[] int4[] uuid[] text[] timestamptz[] text bytea[] uuid[] uuid[] uuid[] bytea[] bytea[] uuid[] bytea[]
-            text[] bytea[] text[] bytea[] int4[] int4[] bool[] bytea[] uuid[] bytea[] jsonb jsonb"""
+            text[] bytea[] text[] bytea[] int4[] int4[] bool[] bytea[] uuid[] bytea[] jsonb jsonb jsonb"""
 _PLACES = ", ".join(f"%b::{each}" for each in _TYPES.split())
 _APPEND = f"select answer, base, at, streams, keys from log.append(%b::bigint, %b::uuid[], {_PLACES})"  # noqa: S608
 _HEAD = "select coalesce(max(position), 0) from log.events"

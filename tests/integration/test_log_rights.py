@@ -16,7 +16,7 @@ ROLES = ("owner", *SERVICES)
 EVERYTHING = "select insert update delete truncate"
 OWN_SCHEMA = dict.fromkeys(("read.checkpoints", "read.parked"), EVERYTHING)
 LOG = (
-    "epoch", "events", "identifiers", "keys", "library_events", "library_tracking", "monthly_keys", "offsets",
+    "epoch", "events", "identifiers", "keys", "library_events", "library_tracking", "merges", "monthly_keys", "offsets",
     "raw_messages", "receipts", "rejected",
 )  # fmt: skip
 
@@ -25,14 +25,14 @@ MAY: dict[str, dict[str, str]] = {
     # The owner migrates; even so, what was recorded stays. It owns the view too, but a view of events changes events.
     "owner": dict.fromkeys((f"log.{name}" for name in LOG), EVERYTHING)
     | OWN_SCHEMA
-    | {"log.events": "select insert", "log.library_events": "select insert", "access.reads": "select insert"},
+    | dict.fromkeys(("log.events", "log.library_events", "log.merges", "access.reads"), "select insert"),
     "writer": dict.fromkeys((f"log.{name}" for name in LOG), "select")
     | {"log.library_tracking": "select insert update"},
-    "projector": dict.fromkeys(("log.epoch", "log.events", "log.keys"), "select") | OWN_SCHEMA,
+    "projector": dict.fromkeys(("log.epoch", "log.events", "log.keys", "log.merges"), "select") | OWN_SCHEMA,
     "reader": dict.fromkeys(
-        ("log.epoch", "log.events", "log.identifiers", "log.keys", "log.rejected", "read.checkpoints", "read.parked"),
-        "select",
+        (f"log.{name}" for name in ("epoch", "events", "identifiers", "keys", "merges", "rejected")), "select"
     )
+    | dict.fromkeys(("read.checkpoints", "read.parked"), "select")
     | {"access.reads": "select insert"},
     "auditor": dict.fromkeys((f"log.{name}" for name in LOG if not name.startswith("library")), "select")
     | dict.fromkeys(("access.reads", "read.checkpoints", "read.parked"), "select"),
@@ -47,8 +47,10 @@ MAY_CALL: dict[str, set[str]] = {
 
 @pytest.fixture
 def filled(database: Database, writer: Any) -> Database:
-    """One event, and one access by the reader, so that rows are there to be changed."""
+    """One event, one merge, and one access by the reader, so that rows are there to be changed."""
     writer.submit(work("1", CARE_PLAN_NEED))
+    with database.connect("owner") as owner:
+        owner.execute("insert into log.merges values (1, gen_random_uuid(), gen_random_uuid(), true)")
     with database.connect("reader") as reader:
         reader.execute("insert into access.reads (actor, role, purpose, outcome) values ('a', 'auditor', 'p', 'ok')")
     return database
