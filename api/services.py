@@ -14,7 +14,8 @@ from starlette.concurrency import run_in_threadpool
 from api.identity import Identity, trusts
 from consumers.pipeline import Pipeline
 from domain import cancer_codes
-from infra.keys import FileKeyProvider, KeyRing
+from infra.key_providers import key_provider
+from infra.keys import KeyRing
 from infra.log import Log
 from infra.settings import Issuer, Role, Settings
 from infra.writer import Writer
@@ -43,7 +44,7 @@ class Services:
 @asynccontextmanager
 async def opened(settings: Settings, most_connections: int = 10) -> AsyncIterator[Services]:
     """Raises SettingsError, KeyUnusable, psycopg.Error, PoolTimeout where something that must be there is not."""
-    provider = FileKeyProvider(settings.key_encryption_file())
+    provider = key_provider(settings)
     readers: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
         settings.database_url(Role.READER), open=False, min_size=2, max_size=most_connections,
         timeout=_POOL_WAIT_SECONDS, max_waiting=200, kwargs={"autocommit": True},

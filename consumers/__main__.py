@@ -24,7 +24,8 @@ from consumers.publish import DEFAULT_SOURCE, NotPublished, messages_of, send
 from consumers.schemas import schema, schemas
 from infra import logging
 from infra.garbage import spare_what_is_held
-from infra.keys import FileKeyProvider, KeyRing
+from infra.key_providers import key_provider
+from infra.keys import KeyRing
 from infra.log import Log
 from infra.settings import Role, Settings, SettingsError, load_settings
 from infra.writer import Writer
@@ -44,7 +45,7 @@ def _connect(settings: Settings) -> "psycopg.Connection[Any]":
 
 
 def _key_ring(settings: Settings) -> KeyRing:
-    return KeyRing(FileKeyProvider(settings.key_encryption_file()))
+    return KeyRing(key_provider(settings))
 
 
 @contextmanager

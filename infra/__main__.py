@@ -25,10 +25,13 @@ from infra.children import StartError
 from infra.demo import DEMO_SEED, NoSuchPatient, any_care_lead, demo_people, patient_state
 from infra.documents import DOCUMENTS
 from infra.foundations import ROOT
-from infra.keys import FileKeyProvider, KeyRing, KeyUnusable
+from infra.key_providers import key_provider
+from infra.keys import KeyRing, KeyUnusable
+from infra.keys_cli import keys_cli
 from infra.local_issuer import ROLES, IssuerRefused, local_issuer
 from infra.migrate import MigrationError
 from infra.migrate import migrate as apply_migrations
+from infra.rotation import CustodyRefused
 from infra.settings import Role, Settings, SettingsError, load_settings
 from infra.supervisor import Supervisor, follow_make
 from infra.synthetic import simulate as hospitals
@@ -38,11 +41,13 @@ from infra.topics import TopicError
 cli = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Run the development system; store, keys, tokens, demo people."
 )
+cli.add_typer(keys_cli, name="keys")
 console = Console()
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 # What a person at the terminal can mend: said in one line, without a trace.
 _SAID_PLAINLY = (
     *(SettingsError, StartError, MigrationError, TopicError, KeyUnusable, IssuerRefused, NoSuchPatient, SendFailed),
+    CustodyRefused,
 )
 
 
@@ -240,7 +245,7 @@ def _documents(examples: Path) -> Iterator[tuple[str, str]]:
 
 @contextmanager
 def _reading(settings: Settings) -> Iterator[tuple["psycopg.Connection[Any]", KeyRing]]:
-    keys = KeyRing(FileKeyProvider(settings.key_encryption_file()))
+    keys = KeyRing(key_provider(settings))
     with psycopg.connect(settings.database_url(Role.READER), autocommit=True) as reader:
         yield reader, keys
 

@@ -8,7 +8,8 @@ import psycopg
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
-from infra.keys import FileKeyProvider, KeyUnusable
+from infra.key_providers import key_provider
+from infra.keys import RETIRED, KeyUnusable
 from infra.migrate import pending
 from infra.settings import Role, Settings, SettingsError
 
@@ -35,6 +36,7 @@ def checks(settings: Settings) -> Iterable[Check]:
         yield _tried(f"database as {role}", partial(_connects, settings, role))
     yield _tried("migrations", partial(_is_migrated, settings))
     yield _tried("key file", partial(_has_keys, settings))
+    yield _tried("retired keys", partial(_is_of_this_database, settings))
     yield _tried("kafka", partial(_has_broker, settings))
     for of in _ISSUED:
         yield _tried(f"issuer of {of} tokens", partial(_has_issuer, settings, of))
@@ -68,11 +70,22 @@ def _is_migrated(settings: Settings) -> str:
 
 
 def _has_keys(settings: Settings) -> str:
-    path = settings.key_encryption_file()
-    FileKeyProvider(path)
-    if path.stat().st_mode & 0o077:
-        raise _NotSo(f"others may read it: chmod 600 {path}")
-    return str(path)
+    standing = [each.name for each in key_provider(settings).versions() if each.state != RETIRED]
+    if settings.key_provider == "file" and settings.key_encryption_file().stat().st_mode & 0o077:
+        raise _NotSo(f"others may read it: chmod 600 {settings.key_encryption_file()}")
+    if len(standing) > 1:
+        return f"{', '.join(standing)}: finish the rotation with `python -m infra keys rotate`"
+    return f"version {standing[0]}"
+
+
+def _is_of_this_database(settings: Settings) -> str:
+    """A key file from before a rotation would wrap what nobody can open again."""
+    with psycopg.connect(settings.database_url(Role.CUSTODIAN), connect_timeout=_SECONDS) as custodian:
+        retired = {row[0] for row in custodian.execute("select version from log.retired_key_versions")}
+    revived = retired & {each.name for each in key_provider(settings).versions() if each.state != RETIRED}
+    if revived:
+        raise _NotSo(f"version {', '.join(sorted(revived))} was retired: this is an old copy of the key file")
+    return f"{len(retired)} versions retired"
 
 
 def _has_broker(settings: Settings) -> str:

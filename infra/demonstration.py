@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from infra.demo import DEMO_SEED, Connection, is_readable, patient_with
-from infra.keys import FileKeyProvider, KeyRing
+from infra.key_providers import key_provider
+from infra.keys import KeyRing
 from infra.settings import Role, Settings
 from infra.synthetic.journeys import Journey, stories
 from infra.synthetic.simulate import Told, read_told, write_told
@@ -26,7 +27,7 @@ class Demonstration:
     def __init__(self, settings: Settings, console: Console, to: str) -> None:
         self._settings = settings
         self._console = console
-        self._keys = KeyRing(FileKeyProvider(settings.key_encryption_file()))
+        self._keys = KeyRing(key_provider(settings))
         self._begun = _begin(settings)
         patients = str(settings.demo_patients)
         options = ("--patients", patients, "--seed", str(DEMO_SEED), "--to", to, "--resume")

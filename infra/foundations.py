@@ -66,7 +66,7 @@ def prepare_database(server: EmbeddedPostgres) -> list[str]:
 def prepare_secrets(settings: Settings) -> None:
     """The key-encryption key and the local issuer's keys, made where they are missing and never replaced."""
     path = settings.key_encryption_file()
-    if not path.exists():
+    if settings.key_provider == "file" and not path.exists():
         _refuse_if_keys_are_wrapped(settings, path)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         FileKeyProvider.generate(path)

@@ -1,7 +1,8 @@
 """Keys: one per patient for everything about that patient, wrapped by a key-encryption key that lives elsewhere.
 
-Key provider: anything that wraps and unwraps 32 bytes (a file here; an HSM or a cloud service elsewhere) and
-holds the index key under which identifiers are looked up.
+Key provider: whatever wraps and unwraps 32 bytes (a file here; an HSM or a cloud service elsewhere) and holds the
+index key under which identifiers are looked up. A wrapped key begins with the length and the name of the version that
+wrapped it, so that the database can tell them apart without opening any.
 """
 
 import base64
@@ -9,8 +10,9 @@ import hashlib
 import hmac
 import os
 from collections import OrderedDict
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 import orjson
@@ -20,52 +22,137 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from domain.patient import Identifier
 
 _NONCE = 12
+CURRENT, OPEN, RETIRED = "current", "open", "retired"
 
 
 class KeyUnusable(Exception):
     """A key is missing, destroyed or wrong; nothing that it protects can be read."""
 
 
+class KeyVersion(NamedTuple):
+    """One version of the key-encryption key. `state`: current wraps, open only unwraps, retired is gone for good."""
+
+    name: str
+    state: str
+    since: datetime | None
+
+
 class KeyProvider(Protocol):
+    """What every process needs. `context` is bound to the wrapped key: it unwraps with the same one alone."""
+
     def wrap(self, key: bytes, context: bytes) -> bytes: ...
     def unwrap(self, wrapped: bytes, context: bytes) -> bytes: ...
     def index_key(self) -> bytes: ...
 
 
+class ManagedKeyProvider(KeyProvider, Protocol):
+    """What the custodian alone needs besides; running processes hear of it without a restart."""
+
+    def versions(self) -> list[KeyVersion]: ...
+    def add_version(self) -> str: ...
+    def retire(self, version: str) -> None: ...
+
+
+def under_version(name: str, sealed: bytes) -> bytes:
+    """The form in which every provider gives a wrapped key; `name` is at most 255 bytes of ASCII."""
+    return bytes([len(name)]) + name.encode("ascii") + sealed
+
+
+def version_of(wrapped: bytes) -> tuple[str, bytes]:
+    """The name of the version, and what it sealed."""
+    end = 1 + wrapped[0]
+    return wrapped[1:end].decode("ascii", "replace"), wrapped[end:]
+
+
+class _Held(NamedTuple):
+    """The content of a key file as of `stamp`."""
+
+    stamp: tuple[int, int]
+    told: dict[str, Any]
+    current: str
+    keys: dict[str, AESGCM]
+
+
 class FileKeyProvider:
-    """Keys in a JSON file `{"current": id, "keys": {id: base64}, "index": base64}`; mode 0600."""
+    """Keys in a JSON file `{"current": version, "keys": {version: base64}, "index": base64}`, with the times `since`
+    and `retired` by version; mode 0600. A file that was replaced is read anew before the next key is wrapped, and
+    where a version is not known."""
 
     def __init__(self, path: Path) -> None:
-        try:
-            held = orjson.loads(path.read_bytes())
-            self._current: str = held["current"]
-            self._keys = {name: AESGCM(base64.b64decode(key)) for name, key in held["keys"].items()}
-            self._index = base64.b64decode(held["index"])
-        except (OSError, ValueError, LookupError) as error:
-            raise KeyUnusable(f"the key file cannot be read: {type(error).__name__}") from error
+        self._path = path
+        self._held = self._read()
 
     @staticmethod
     def generate(path: Path) -> None:
         """A new key file; never overwrites one, since that would make every payload unreadable."""
-        secrets = {"current": "1", "keys": {"1": _random_text()}, "index": _random_text()}
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(orjson.dumps(secrets))
+        secrets = {"current": "1", "keys": {"1": _random_text()}, "index": _random_text(), "since": {"1": _now()}}
+        _write_new(path, secrets)
 
     def wrap(self, key: bytes, context: bytes) -> bytes:
+        held = self._fresh()
         nonce = os.urandom(_NONCE)
-        name = self._current.encode()
-        return bytes([len(name)]) + name + nonce + self._keys[self._current].encrypt(nonce, key, context)
+        return under_version(held.current, nonce + held.keys[held.current].encrypt(nonce, key, context))
 
     def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
-        end = 1 + wrapped[0]
-        name = wrapped[1:end].decode()
-        if name not in self._keys:
-            raise KeyUnusable(f"the key-encryption key {name!r} is not in the key file")
-        return _open(self._keys[name], wrapped[end:], context)
+        name, sealed = version_of(wrapped)
+        cipher = self._held.keys.get(name) or self._fresh().keys.get(name)
+        if cipher is None:
+            lost = "was retired" if name in self._held.told.get("retired", {}) else "is not in the key file"
+            raise KeyUnusable(f"the key-encryption key {name!r} {lost}")
+        return _open(cipher, sealed, context)
 
     def index_key(self) -> bytes:
-        return self._index
+        return base64.b64decode(self._held.told["index"])
+
+    def versions(self) -> list[KeyVersion]:
+        held = self._fresh()
+        since, retired = held.told.get("since", {}), held.told.get("retired", {})
+        standing = [KeyVersion(n, CURRENT if n == held.current else OPEN, _time(since.get(n))) for n in held.keys]
+        return [*standing, *(KeyVersion(name, RETIRED, _time(at)) for name, at in retired.items())]
+
+    def add_version(self) -> str:
+        """A new version, which wraps from now on; those before still unwrap."""
+        told = self._fresh().told
+        name = str(1 + max(int(each) for each in {**told["keys"], **told.get("retired", {})}))
+        self._replace(
+            told | {
+                "current": name,
+                "keys": {**told["keys"], name: _random_text()},
+                "since": {**told.get("since", {}), name: _now()},
+            }
+        )  # fmt: skip
+        return name
+
+    def retire(self, version: str) -> None:
+        """Takes the version out of the file. Raises KeyUnusable for the one that wraps."""
+        held = self._fresh()
+        if version == held.current:
+            raise KeyUnusable("the current key-encryption key cannot be retired; rotate first")
+        left = {name: key for name, key in held.told["keys"].items() if name != version}
+        self._replace(held.told | {"keys": left, "retired": {**held.told.get("retired", {}), version: _now()}})
+
+    def _fresh(self) -> _Held:
+        if _stamp(self._path) != self._held.stamp:
+            self._held = self._read()
+        return self._held
+
+    def _read(self) -> _Held:
+        try:
+            stamp = _stamp(self._path)
+            told = orjson.loads(self._path.read_bytes())
+            keys = {name: AESGCM(base64.b64decode(key)) for name, key in told["keys"].items()}
+            base64.b64decode(told["index"])
+            return _Held(stamp, told, told["current"], keys | {told["current"]: keys[told["current"]]})
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise KeyUnusable(f"the key file cannot be read: {type(error).__name__}") from error
+
+    def _replace(self, told: dict[str, Any]) -> None:
+        """Whole or not at all: half a key file would be the loss of everything."""
+        draft = self._path.with_name(f".{self._path.name}.{os.getpid()}.new")
+        draft.unlink(missing_ok=True)
+        _write_new(draft, told)
+        draft.replace(self._path)
+        self._held = self._read()
 
 
 class DataKey(NamedTuple):
@@ -136,6 +223,31 @@ def _open(cipher: AESGCM, sealed: bytes, context: bytes) -> bytes:
         return cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], context)
     except InvalidTag:
         raise KeyUnusable("a sealed value does not open: wrong key, wrong place, or altered") from None
+
+
+def _write_new(path: Path, told: dict[str, Any]) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(orjson.dumps(told))
+        file.flush()
+        os.fsync(descriptor)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """Differs after every replacement of the file."""
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise KeyUnusable(f"the key file cannot be read: {type(error).__name__}") from error
+    return found.st_mtime_ns, found.st_ino
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def _random_text() -> str:

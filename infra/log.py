@@ -15,6 +15,8 @@ from infra.keys import DataKey, KeyRing, KeyUnusable
 from infra.payloads import COLUMNS, recorded
 
 FENCED = "PCP01"
+# This process has not heard yet that the key-encryption key was rotated; it reads its key file anew.
+RETIRED_KEY = "PCP02"
 # Classes of SQLSTATE. The second says that the server ended or refused the transaction: idle or running too long, or
 # read-only since it is a standby.
 _LIMIT_EXCEEDED = "54"
@@ -34,6 +36,8 @@ def may_pass(error: Exception) -> bool:
         return False
     state = error.sqlstate or ""
     is_passing = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    if state == RETIRED_KEY:
+        return True
     return (is_passing and not state.startswith(_LIMIT_EXCEEDED)) or state.startswith(_TRANSACTION_STATE)
 
 

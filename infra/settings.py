@@ -8,6 +8,7 @@ unsafe: what is missing is an error at its first use, which names the variable.
 
 import os
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal, Self
@@ -32,6 +33,7 @@ class Role(StrEnum):
     PROJECTOR = "projector"
     READER = "reader"
     AUDITOR = "auditor"
+    CUSTODIAN = "custodian"
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,8 @@ class Settings(BaseSettings):
     """Reads the read models, writes the access log."""
     database_url_auditor: SecretStr | None = None
     """Reads the log and the access log."""
+    database_url_custodian: SecretStr | None = None
+    """Wraps keys anew, and destroys those of patients; no running process needs it."""
 
     kafka_bootstrap: str | None = None
     """Brokers as `host:port,host:port`; unset in development: the embedded one."""
@@ -85,6 +89,12 @@ class Settings(BaseSettings):
 
     key_file: Path | None = None
     """Key-encryption key; unset in development: a generated one under DATA_DIR."""
+    key_provider: str = "file"
+    """`file` (KEY_FILE), or `module:function` of a provider that the deployment brings, called with the settings."""
+    destructions_file: Path | None = None
+    """Ledger of destroyed keys, kept and backed up apart from the database; unset in development: under DATA_DIR."""
+    destruction_delay_hours: float | None = Field(default=None, ge=0)
+    """From a destruction's confirmation to when it may be carried out; unset: 168, in development 1."""
 
     patient_issuer: str | None = None
     patient_audience: str | None = None
@@ -140,6 +150,18 @@ class Settings(BaseSettings):
         if self.key_file is None:
             self._only_in_development("KEY_FILE")
         return self.key_file or self.secrets_dir / "key-encryption-key"
+
+    def destruction_ledger(self) -> Path:
+        """The file that names every key that was destroyed."""
+        if self.destructions_file is None:
+            self._only_in_development("DESTRUCTIONS_FILE")
+        return self.destructions_file or self.data_dir / "destructions.jsonl"
+
+    @property
+    def destruction_delay(self) -> timedelta:
+        """Long enough for whoever should object to hear of it."""
+        unset = 1.0 if self.in_development else 168.0
+        return timedelta(hours=unset if self.destruction_delay_hours is None else self.destruction_delay_hours)
 
     def issuer(self, of: Literal["patient", "staff", "system"]) -> Issuer | None:
         """Who signs the tokens of these people; None in development means the local issuer."""

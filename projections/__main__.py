@@ -18,7 +18,8 @@ from rich.table import Column, Table
 
 from infra import logging
 from infra.garbage import spare_what_is_held
-from infra.keys import FileKeyProvider, KeyRing
+from infra.key_providers import key_provider
+from infra.keys import KeyRing
 from infra.settings import Role, load_settings
 from projections import documents, upkeep
 from projections.catalogue import STORED
@@ -39,7 +40,7 @@ def connect() -> "psycopg.Connection[Any]":
 
 
 def key_ring() -> KeyRing:
-    return KeyRing(FileKeyProvider(load_settings().key_encryption_file()))
+    return KeyRing(key_provider(load_settings()))
 
 
 @cli.command()

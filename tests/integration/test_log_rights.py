@@ -11,14 +11,18 @@ from tests.works import CARE_PLAN_NEED, work
 
 pytestmark = pytest.mark.postgres
 
-SERVICES = ("writer", "projector", "reader", "auditor")
+SERVICES = ("writer", "projector", "reader", "auditor", "custodian")
 ROLES = ("owner", *SERVICES)
 EVERYTHING = "select insert update delete truncate"
 OWN_SCHEMA = dict.fromkeys(("read.checkpoints", "read.parked"), EVERYTHING)
 LOG = (
-    "epoch", "events", "identifiers", "keys", "library_events", "library_tracking", "merges", "monthly_keys", "offsets",
-    "raw_messages", "receipts", "rejected",
+    "destructions", "epoch", "events", "identifiers", "keys", "library_events", "library_tracking", "merges",
+    "monthly_keys", "offsets", "raw_messages", "receipts", "rejected", "retired_key_versions", "suppressed",
 )  # fmt: skip
+
+PROJECTORS = ("destructions", "epoch", "events", "keys", "merges")
+READERS = ("destructions", "epoch", "events", "identifiers", "keys", "merges", "rejected")
+NOT_THE_CUSTODIANS = ("library_events", "library_tracking", "offsets")
 
 # Verbs that the database lets through; nothing is said of what a constraint then refuses.
 MAY: dict[str, dict[str, str]] = {
@@ -26,22 +30,25 @@ MAY: dict[str, dict[str, str]] = {
     "owner": dict.fromkeys((f"log.{name}" for name in LOG), EVERYTHING)
     | OWN_SCHEMA
     | dict.fromkeys(("log.events", "log.library_events", "log.merges", "access.reads"), "select insert"),
-    "writer": dict.fromkeys((f"log.{name}" for name in LOG), "select")
+    "writer": dict.fromkeys((f"log.{name}" for name in LOG if name != "retired_key_versions"), "select")
     | {"log.library_tracking": "select insert update"},
-    "projector": dict.fromkeys(("log.epoch", "log.events", "log.keys", "log.merges"), "select") | OWN_SCHEMA,
-    "reader": dict.fromkeys(
-        (f"log.{name}" for name in ("epoch", "events", "identifiers", "keys", "merges", "rejected")), "select"
+    "projector": dict.fromkeys(
+        (f"log.{name}" for name in ("destructions", "epoch", "events", "keys", "merges")), "select"
     )
+    | OWN_SCHEMA,
+    "reader": dict.fromkeys((f"log.{name}" for name in READERS), "select")
     | dict.fromkeys(("read.checkpoints", "read.parked"), "select")
     | {"access.reads": "select insert"},
     "auditor": dict.fromkeys((f"log.{name}" for name in LOG if not name.startswith("library")), "select")
     | dict.fromkeys(("access.reads", "read.checkpoints", "read.parked"), "select"),
+    "custodian": dict.fromkeys((f"log.{name}" for name in LOG if name not in NOT_THE_CUSTODIANS), "select"),
 }
 MAY_CALL: dict[str, set[str]] = {
     "writer": {"append", "append_library_events", "discard", "monthly_key"},
     "projector": {"position_at"},
     "reader": {"position_at"},
     "auditor": {"position_at", "leaf"},
+    "custodian": {"key_version", "retire_key_version", "rewrap"},
 }
 
 
