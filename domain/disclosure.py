@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 from uuid import UUID
 
-from domain import care_plan, pathway, patient, referral
+from domain import care_plan, merging, pathway, patient, referral
 from domain.care_plan import PathwayPoint
 from domain.catalogue import category_of
 from domain.facts import Category, Fact, Recorded
@@ -117,6 +117,8 @@ def _is_open(event: Recorded, place: int, openings: list[_Opening], told: frozen
         return (outcome_told and _is_at_a_told_point(fact, told)) or _is_own_words(event)
     if isinstance(fact, referral.ReferralReceived) and fact.patient_told:
         return True
+    if isinstance(fact, merging.FACTS):  # of the keeping of records; a reason may speak of somebody else
+        return False
     if category in (Category.APPOINTMENT, Category.REFERRAL) or isinstance(fact, _BETRAYS_DIAGNOSIS):
         return outcome_told
     return True

@@ -50,7 +50,12 @@ class Fact(Value):
 
 
 class Command(Value):
-    """What a person asks for. Rules may refuse it; see the decisions of each aggregate."""
+    """What a person asks for. Rules may refuse it; see the decisions of each aggregate.
+
+    `of_person`: decided on all records of the person, where several are merged, and not on this one alone.
+    """
+
+    of_person: ClassVar[bool] = True
 
 
 class Coding(Value):
@@ -71,7 +76,10 @@ class Agent(Value):
 
 
 class Provenance(Value):
-    """Who and what caused an event. Author recorded it, performer did it (PRSB Provenance keeps them apart)."""
+    """Who and what caused an event. Author recorded it, performer did it (PRSB Provenance keeps them apart).
+
+    `merged_with` names the other records of a merged person, in whose view someone wrote this.
+    """
 
     source: Word
     source_event_id: Word
@@ -83,6 +91,7 @@ class Provenance(Value):
     correlation_id: Word | None = None
     causation_id: Word | None = None
     rule_version: Word | None = None
+    merged_with: tuple[UUID, ...] | None = None
 
 
 class EventId(NamedTuple):

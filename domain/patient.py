@@ -1,8 +1,10 @@
 """The person: identifiers, demographics, care leads, team, and what the person said of themself."""
 
+from collections.abc import Callable
 from enum import StrEnum
 from typing import ClassVar
 
+from domain import merging as merges
 from domain.facts import (
     NOTHING_NEW,
     Coding,
@@ -205,6 +207,7 @@ class Patient(Value):
     care_leads: tuple[CareLeadNamed, ...] = ()
     told_of: frozenset[tuple[CareLeadRole, str]] = frozenset()
     died: bool = False
+    merging: merges.Merging = merges.Merging()
 
     def care_lead(self, role: CareLeadRole) -> CareLeadNamed | None:
         return next((lead for lead in self.care_leads if lead.role is role), None)
@@ -232,7 +235,8 @@ def evolve(patient: Patient, event: Recorded) -> Patient:
         case DeathRecordedFormally():
             return patient.model_copy(update={"died": True})
         case _:
-            return patient
+            merging = merges.evolve(patient.merging, event.fact)
+            return patient if merging is patient.merging else patient.model_copy(update={"merging": merging})
 
 
 def _with_demographics(patient: Patient, told: DemographicsRecorded) -> Patient:
@@ -289,4 +293,13 @@ def write_about_me(patient: Patient, command: WriteAboutMe) -> Decision:
     return AboutMeWritten(heading=command.heading, words=command.words)
 
 
-DECISIONS: Decisions = {NameCareLead: name_care_lead, TellOfCareLead: tell_of_care_lead, WriteAboutMe: write_about_me}
+def _on_merging(rule: Callable[..., Decision]) -> Callable[[Patient, Command], Decision]:
+    return lambda patient, command: rule(patient.merging, command)
+
+
+DECISIONS: Decisions = {
+    NameCareLead: name_care_lead,
+    TellOfCareLead: tell_of_care_lead,
+    WriteAboutMe: write_about_me,
+    **{command: _on_merging(rule) for command, rule in merges.RULES.items()},
+}

@@ -72,6 +72,10 @@ class Persons:
             found |= near
         return frozenset(found)
 
+    def is_alone(self, patient_id: UUID) -> bool:
+        """Whether this record was never one with another, as nearly all are."""
+        return patient_id not in self._ups and patient_id not in self._downs
+
     def _parent(self, patient_id: UUID, position: int | None) -> UUID | None:
         last = None
         for merge in self._ups.get(patient_id, ()):

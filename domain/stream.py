@@ -1,17 +1,15 @@
 """One stream as a writer holds it, and the one place where a command becomes facts."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import reduce
 from types import MappingProxyType
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from domain import appointment, care_plan, pathway, patient, referral
-from domain.annotation import Corrected, MarkedInError, Retract
+from domain import appointment, care_plan, correcting, pathway, patient, referral
 from domain.catalogue import category_of
 from domain.facts import (
-    NOTHING_NEW,
     Category,
     Command,
     Decisions,
@@ -20,7 +18,7 @@ from domain.facts import (
     fact_json,
     fingerprint,
 )
-from domain.history import effective, is_ahead, moment
+from domain.history import changes_others, effective, is_ahead, moment
 from domain.times import Occurred
 
 
@@ -72,6 +70,18 @@ class Stream:
     def last_position(self) -> int:
         return self.events[-1].position if self.events else 0
 
+    @classmethod
+    def of_person(cls, streams: "Sequence[Stream]", patients: "Sequence[Stream]") -> "Stream":
+        """For decisions that concern a whole person: what stands in the like `streams` of all their records, of which
+        `patients` are the patient streams, since being joined and parted changes what stands."""
+        joint = cls(streams[0].stream_id, streams[0].category)
+        ids = {stream.stream_id for stream in streams}
+        apart = (stream for stream in patients if stream.stream_id not in ids)
+        events = [event for stream in (*streams, *apart) for event in stream.events]
+        joint.events = sorted((each for each in events if each.stream_id in ids), key=lambda each: each.position)
+        joint._effective = [event for event in effective(events) if event.stream_id in ids]
+        return joint
+
     def effective(self) -> list[Recorded]:
         if self._effective is None:
             self._effective = effective(self.events)
@@ -83,7 +93,7 @@ class Stream:
             aggregate = AGGREGATES[self.category]
             standing = self.effective()
             self._state = reduce(aggregate.evolve, standing, aggregate.initial)
-            is_plain = len(standing) == len(self.events)
+            is_plain = not any(changes_others(event.fact) for event in self.events)
             self._latest = (moment(standing[-1]) if standing else ()) if is_plain else None
         return self._state
 
@@ -101,7 +111,7 @@ class Stream:
         """Adds an event that was just decided, at a position that `settle` may still move, with its fingerprint."""
         self.events.append(event)
         self._effective = None
-        if isinstance(event.fact, MarkedInError | Corrected):
+        if changes_others(event.fact):
             self._standing = self._state = None  # what stands has changed otherwise than by this one fact
             return
         if self._standing is not None:
@@ -136,17 +146,14 @@ class Stream:
         self._effective = self._state = self._standing = None
 
     def _decision(self, command: Command) -> tuple[Fact, ...]:
-        if isinstance(command, Retract):
-            return self._retraction(command)
+        correct = correcting.DECISIONS.get(type(command))
+        if correct is not None:
+            return correct(self.events, command)
         rule = AGGREGATES[self.category].decisions.get(type(command))
         if rule is None:
             raise ValueError(f"{type(command).__name__} is not a command of a {self.category} stream")
         decision = rule(self.state(), command)
         return decision if isinstance(decision, tuple) else (decision,)
-
-    def _retraction(self, command: Retract) -> tuple[Fact, ...]:
-        versions = tuple(sorted(event.version for event in self.effective()))
-        return (MarkedInError(versions=versions, reason=command.reason),) if versions else NOTHING_NEW
 
     def _is_new(self, decided: Decided) -> bool:
         belongs_to = category_of(type(decided.fact))

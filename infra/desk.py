@@ -1,12 +1,17 @@
 """Deciding a batch: works in turn, in memory, each seeing what the ones before it decided."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
-from domain.facts import PATIENT, Category, EventId, NotAllowed, NotFound, Recorded, Target
+from domain.annotation import Move
+from domain.correcting import relocate
+from domain.facts import PATIENT, Category, Command, EventId, NotAllowed, NotFound, Recorded, Target
 from domain.identity import Held, PatientReference, introduction, match
+from domain.merging import Merged, Unmerged
 from domain.patient import Identifier, IdentifierLinked
+from domain.persons import Merge
 from domain.stream import Decided, Stream
 from infra.holdings import Holdings
 from infra.keys import DataKey, KeyRing
@@ -73,7 +78,7 @@ class Desk:
 
     def _patient(self, part: Part) -> tuple[UUID, list[tuple[EventId, str]]]:
         if isinstance(part.patient, UUID):
-            self._named(part.patient, part.patient, Category.PATIENT)
+            self._record_of(part.patient)
             return part.patient, []
         reference = part.patient
         known = self._known(reference)
@@ -123,24 +128,68 @@ class Desk:
         self.touched[stream_id] = stream
         return stream
 
-    def _named(self, patient_id: UUID, stream_id: UUID, category: Category) -> Stream:
+    def _record_of(self, patient_id: UUID) -> Stream:
+        """Raises NotFound where nobody is known by this id."""
+        return self._named((patient_id,), patient_id, Category.PATIENT)
+
+    def _named(self, owners: Sequence[UUID], stream_id: UUID, category: Category) -> Stream:
         """Whose it is and what it is say its own events, not the caller. Raises NotFound alike for what does not
         exist and for what is another's."""
         stream = self._holdings.stream(stream_id)
-        is_theirs = stream is not None and stream.events and stream.events[0].patient_id == patient_id
+        is_theirs = stream is not None and stream.events and stream.events[0].patient_id in owners
         if stream is None or not is_theirs or stream.category is not category:
             raise NotFound(f"no such {category}")
         self.touched[stream_id] = stream
         return stream
 
     def _act(self, patient_id: UUID, act: Act) -> list[tuple[EventId, str]]:
+        owner = act.patient_id or patient_id
+        if act.patient_id is not None:
+            self._record_of(owner)
+        if isinstance(act.act, Move):
+            return self._move(patient_id, owner, act, act.act)
+        is_of_person = isinstance(act.act, Command) and act.act.of_person
+        if is_of_person and not self._holdings.persons.is_alone(owner):
+            return self._act_for_person(owner, act)
+        stream = self._stream_of(owner, act)
+        _refuse_if_stale(act, [stream])
+        return [self._record(owner, stream, act, decided) for decided in stream.decide(act.act, act.occurred)]
+
+    def _stream_of(self, owner: UUID, act: Act) -> Stream:
         if act.stream_id is None:
-            stream = self._stream(patient_id, act.target)
+            return self._stream(owner, act.target)
+        return self._named((owner,), act.stream_id, act.target.category)
+
+    def _act_for_person(self, patient_id: UUID, act: Act) -> list[tuple[EventId, str]]:
+        """Decided on all records of a merged person, and recorded in the surviving one or where the caller named."""
+        persons = self._holdings.persons
+        survivor = persons.person_of(patient_id)
+        members = [survivor, *sorted(persons.members(survivor) - {survivor})]
+        records = [self._stream(each, PATIENT) for each in members]
+        if act.stream_id is None:
+            streams = [self._stream(each, act.target) for each in members]
+            owner = survivor
         else:
-            stream = self._named(patient_id, act.stream_id, act.target.category)
-        if act.nothing_after is not None and stream.last_position > act.nothing_after:
-            raise StalePrecondition("something newer was recorded; read again and decide again")
-        return [self._record(patient_id, stream, act, decided) for decided in stream.decide(act.act, act.occurred)]
+            streams = [self._named(members, act.stream_id, act.target.category)]
+            owner = streams[0].events[0].patient_id
+        _refuse_if_stale(act, streams)
+        act = act._replace(provenance=_in_view_of(act.provenance, [each for each in members if each != owner]))
+        decisions = Stream.of_person(streams, records).decide(act.act, act.occurred)
+        return [self._record(owner, streams[0], act, decided) for decided in decisions]
+
+    def _move(self, patient_id: UUID, to: UUID, act: Act, command: Move) -> list[tuple[EventId, str]]:
+        """Away from here and into the other patient's record, sealed anew under that patient's key."""
+        here = self._stream_of(patient_id, act)
+        _refuse_if_stale(act, [here])
+        relocation = relocate(here.events, command)
+        category = act.target.category
+        there = self._stream(to, act.target) if command.into is None else self._named((to,), command.into, category)
+        facts = ((patient_id, here, relocation.away), *((to, there, each) for each in relocation.into))
+        return [
+            self._record(owner, stream, act, decided)
+            for owner, stream, fact in facts
+            for decided in stream.decide(fact, act.occurred)
+        ]
 
     def _record(self, patient_id: UUID, stream: Stream, act: Act, decided: Decided) -> tuple[EventId, str]:
         batch, key = self.batch, self._holdings.keys[patient_id]
@@ -158,7 +207,24 @@ class Desk:
             position, self._now, stream.stream_id, version, patient_id, 0, act.occurred, decided.fact, act.provenance
         )
         stream.extend(event, decided.fingerprint)
+        if isinstance(decided.fact, Merged | Unmerged):
+            self._note_merge(patient_id, decided.fact)
         return event.event_id, stored
+
+    def _note_merge(self, patient_id: UUID, fact: Merged | Unmerged) -> None:
+        """For readers that must find a person's records without opening anything."""
+        joined = isinstance(fact, Merged)
+        into = fact.into if isinstance(fact, Merged) else fact.out_of
+        place = len(self.batch.versions)
+        noted = {"place": place, "patient_id": str(patient_id), "into_id": str(into), "joined": joined}
+        self.batch.merges.append(noted)
+
+    def merges(self, base: int) -> list[Merge]:
+        """Those of this batch, recorded after position `base`."""
+        return [
+            Merge(base + each["place"], UUID(each["patient_id"]), UUID(each["into_id"]), each["joined"])
+            for each in self.batch.merges
+        ]
 
     def _mark(self) -> tuple[int, int, int]:
         return len(self.batch.versions), len(self.batch.digests), len(self.batch.new_key_ids)
@@ -170,6 +236,7 @@ class Desk:
             self.touched[stream_id].undo(self._seen + events)
         for digest in batch.digests[links:]:
             del self._new_patients[digest]
+        batch.merges = [each for each in batch.merges if each["place"] <= events]
         for columns, length in ((_EVENT_COLUMNS, events), (_LINK_COLUMNS, links), (_KEY_COLUMNS, keys)):
             for column in columns:
                 del getattr(batch, column)[length:]
@@ -212,6 +279,19 @@ class StalePrecondition(NotAllowed):
     """The caller decided on an older state of this stream."""
 
     code = STALE_PRECONDITION
+
+
+def _refuse_if_stale(act: Act, streams: Sequence[Stream]) -> None:
+    if act.nothing_after is not None and max(each.last_position for each in streams) > act.nothing_after:
+        raise StalePrecondition("something newer was recorded; read again and decide again")
+
+
+def _in_view_of(provenance: bytes, others: Sequence[UUID]) -> bytes:
+    """The provenance, saying which other records were part of what its author saw."""
+    if not others:
+        return provenance
+    told = ",".join(f'"{each}"' for each in others)
+    return provenance[:-1] + f',"merged_with":[{told}]}}'.encode()
 
 
 _EVENT_COLUMNS = (

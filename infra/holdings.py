@@ -1,8 +1,10 @@
 """What a writer holds in memory between batches: streams, who an identifier names, and patients' keys."""
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from uuid import UUID
 
+from domain.persons import Merge, Persons
 from domain.stream import Stream
 from infra.keys import DataKey
 
@@ -16,6 +18,9 @@ class Holdings:
 
     def __init__(self, limit_bytes: int = 96_000_000) -> None:
         self.seen = 0
+        self.persons = Persons()
+        # `persons` is true as of this position; behind `seen` where others have joined or parted records since.
+        self.merges_seen = -1
         self.patients: OrderedDict[bytes, UUID] = OrderedDict()
         self.keys: OrderedDict[UUID, DataKey] = OrderedDict()
         self._streams: OrderedDict[UUID, tuple[Stream, int]] = OrderedDict()
@@ -50,6 +55,13 @@ class Holdings:
         self.forget(None)
         self.patients.clear()
         self.keys.clear()
+        self.persons, self.merges_seen = Persons(), -1
+
+    def join(self, merges: Iterable[Merge], through: int) -> None:
+        """All merges after `merges_seen` through a position."""
+        for merge in merges:
+            self.persons.add(merge)
+        self.merges_seen = through
 
     def trim(self) -> None:
         """Called between batches: nothing that a batch needs may disappear under it."""

@@ -11,6 +11,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from domain.facts import Recorded
+from domain.persons import Merge
 from infra.keys import DataKey, KeyRing, KeyUnusable
 from infra.payloads import COLUMNS, recorded
 
@@ -45,6 +46,7 @@ class Appended(NamedTuple):
     base: int
     at: datetime
     written_by_others: list[UUID] | None
+    merged_by_others: bool
 
 
 class Stale(NamedTuple):
@@ -64,6 +66,18 @@ class ReceiptRow(NamedTuple):
     first_position: int | None
     last_position: int | None
     position: int
+
+
+class Found(NamedTuple):
+    """What says whose streams are needed: patients by identifier, and merges after the position asked about."""
+
+    position: int
+    patients: dict[bytes, UUID]
+    merges: list[Merge]
+
+
+# (streams, patients whose keys are needed)
+Wanted = Callable[[Found], tuple[Iterable[UUID], Iterable[UUID]]]
 
 
 class Loaded(NamedTuple):
@@ -120,11 +134,12 @@ class Batch:
 _TYPES = """uuid[] int4[] uuid[] text[] timestamptz[] text bytea[] uuid[] uuid[] uuid[] bytea[] bytea[] uuid[] bytea[]
             text[] bytea[] text[] bytea[] int4[] int4[] bool[] bytea[] uuid[] bytea[] jsonb jsonb jsonb"""
 _PLACES = ", ".join(f"%b::{each}" for each in _TYPES.split())
-_APPEND = f"select answer, base, at, streams, keys from log.append(%b::bigint, %b::uuid[], {_PLACES})"  # noqa: S608
+_APPEND = f"select answer, base, at, streams, keys, merged from log.append(%b::bigint, %b::uuid[], {_PLACES})"  # noqa: S608
 _HEAD = "select coalesce(max(position), 0) from log.events"
 _STREAMS = f"""select {COLUMNS} from log.events
                 where stream_id = any(%b) and patient_id = any(%b) order by stream_id, version"""  # noqa: S608 our own
 _KEYS = "select key_id, patient_id, wrapped from log.keys where patient_id = any(%b)"
+_MERGES = "select position, patient_id, into_id, joined from log.merges where position > %b order by position"
 _RECEIPTS = """select key, digest, outcome, answer, first_position, last_position, position
                  from log.receipts where key = any(%b)"""
 
@@ -158,32 +173,28 @@ class Log:
     def load(
         self,
         seen: int,
+        merges_seen: int,
         digests: Sequence[bytes],
-        wanted: Callable[[dict[bytes, UUID]], tuple[Iterable[UUID], Iterable[UUID]]],
+        wanted: Wanted,
         locked: bool = False,
     ) -> Loaded:
-        """Everything in one snapshot. `wanted`, given the patients found, names (streams, patients whose keys are
-        needed). `locked`: the caller holds the append lock in a transaction, so nothing can change meanwhile."""
+        """Everything in one snapshot; merges after position `merges_seen`. `locked`: the caller holds the append lock
+        in a transaction, so nothing can change meanwhile."""
         if locked:
-            return self._load(seen, digests, wanted)
+            return self._load(seen, merges_seen, digests, wanted)
         connection = self.connection
         connection.execute("begin isolation level repeatable read read only")
         try:
-            return self._load(seen, digests, wanted)
+            return self._load(seen, merges_seen, digests, wanted)
         finally:
             if not connection.closed:
                 connection.execute("commit")
 
-    def _load(
-        self,
-        seen: int,
-        digests: Sequence[bytes],
-        wanted: Callable[[dict[bytes, UUID]], tuple[Iterable[UUID], Iterable[UUID]]],
-    ) -> Loaded:
+    def _load(self, seen: int, merges_seen: int, digests: Sequence[bytes], wanted: Wanted) -> Loaded:
         position = _one(self.connection, _HEAD)
         written = self._written_since(seen, position)
         patients = self._patients(digests)
-        streams, key_patients = wanted(patients)
+        streams, key_patients = wanted(Found(position, patients, self._merges(merges_seen, position)))
         keys = self._patient_keys(key_patients)
         return Loaded(position, written, patients, self._streams(list(streams), keys), keys)
 
@@ -198,10 +209,10 @@ class Log:
             raise
         if row is None:
             raise psycopg.DataError("append gave no answer")
-        answer, base, at, streams, known = row
+        answer, base, at, streams, known, merged = row
         match answer:
             case "appended":
-                return Appended(base, at, streams)
+                return Appended(base, at, streams, merged)
             case "known":
                 return Known(known)
             case _:
@@ -233,6 +244,11 @@ class Log:
             return []
         rows = self.connection.execute("select distinct stream_id from log.events where position > %b", [seen])
         return [row[0] for row in rows]
+
+    def _merges(self, seen: int, position: int) -> list[Merge]:
+        if position == seen:
+            return []
+        return [Merge(*row) for row in self.connection.execute(_MERGES, [seen], binary=True)]
 
     def _patients(self, digests: Sequence[bytes]) -> dict[bytes, UUID]:
         if not digests:

@@ -4,14 +4,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-from domain.catalogue import category_of
-from domain.facts import Category, Recorded
+from domain.annotation import Move, MovedIn
+from domain.catalogue import category_of, fact_class
+from domain.facts import Category, Command, Recorded
 from domain.identity import PatientReference
 from domain.stream import Stream
 from infra.holdings import Holdings
 from infra.keys import KeyRing
-from infra.log import Loaded, Log
-from infra.work import Part, Work
+from infra.log import Found, Loaded, Log
+from infra.work import Act, Part, Work
 
 
 class _Wanted(NamedTuple):
@@ -47,7 +48,8 @@ class Prefetch:
         while True:
             unknown = [each for each in digests if each not in self._holdings.patients and each not in absent]
             wanted, patients = self._missing(needs, {})
-            if not (unknown or wanted.keys() - absent or patients - absent or afresh):
+            is_behind = afresh or self._holdings.merges_seen < self._holdings.seen
+            if not (unknown or wanted.keys() - absent or patients - absent or is_behind):
                 return
             loaded = self._load(needs, unknown, locked)
             absent = absent - set(loaded.written) if loaded.written is not None else set()
@@ -68,14 +70,16 @@ class Prefetch:
         holdings = self._holdings
         wanted: dict[UUID, _Wanted] = {}
 
-        def missing(found: dict[bytes, UUID]) -> tuple[Iterable[UUID], Iterable[UUID]]:
-            streams, patients = self._missing(needs, found)
+        def missing(found: Found) -> tuple[Iterable[UUID], Iterable[UUID]]:
+            if found.position < holdings.seen:  # another log than the one we knew: a restore, or a failover that lost
+                holdings.clear()
+            else:
+                holdings.join(found.merges, found.position)
+            streams, patients = self._missing(needs, found.patients)
             wanted.update(streams)
             return streams, patients
 
-        loaded = self._log.load(holdings.seen, unknown, missing, locked)
-        if loaded.position < holdings.seen:  # another log than the one we knew: a restore, or a failover that lost
-            holdings.clear()
+        loaded = self._log.load(holdings.seen, holdings.merges_seen, unknown, missing, locked)
         holdings.forget(loaded.written)
         holdings.seen = loaded.position
         holdings.patients.update(loaded.patients)
@@ -105,9 +109,21 @@ class Prefetch:
 
     def _patients(self, need: _Need, found: dict[bytes, UUID]) -> set[UUID]:
         if isinstance(need.part.patient, UUID):
-            return {need.part.patient}
+            return self._persons(need.part, need.part.patient)
         named = (found.get(each) or self._holdings.patients.get(each) for each in need.digests)
         return {each for each in named if each is not None}
+
+    def _persons(self, part: Part, patient_id: UUID) -> set[UUID]:
+        """Commands are decided on all records of a person; some acts concern another patient too."""
+        persons = self._holdings.persons
+        others = {act.patient_id for act in part.acts if act.patient_id is not None}
+        if persons.is_alone(patient_id) or not any(_is_of_person(act) for act in part.acts):
+            return {patient_id, *others}
+        return {patient_id, *others, *persons.members(persons.person_of(patient_id))}
+
+
+def _is_of_person(act: Act) -> bool:
+    return isinstance(act.act, Command) and act.act.of_person
 
 
 def _kin(named: Iterable[set[bytes]]) -> dict[bytes, set[bytes]]:
@@ -123,12 +139,15 @@ def _kin(named: Iterable[set[bytes]]) -> dict[bytes, set[bytes]]:
 def _streams(part: Part, patient_id: UUID) -> Iterator[tuple[UUID, _Wanted]]:
     yield patient_id, _Wanted(Category.PATIENT, patient_id)
     for act in part.acts:
-        if act.stream_id is None:
-            yield act.target.stream_id(patient_id), _Wanted(act.target.category, patient_id)
-        else:
+        if act.stream_id is not None:
             yield act.stream_id, _Wanted(act.target.category, None)
+        if isinstance(act.act, Move) and act.act.into is not None:
+            yield act.act.into, _Wanted(act.target.category, None)
+        elif act.stream_id is None or isinstance(act.act, Move):
+            yield act.target.stream_id(patient_id), _Wanted(act.target.category, patient_id)
 
 
 def _category(events: list[Recorded]) -> Category | None:
     """What the stream is, whatever a caller took it for; None where only annotations stand in it."""
-    return next((known for event in events if (known := category_of(type(event.fact))) is not None), None)
+    kinds = (fact_class(each.fact.moved) if isinstance(each.fact, MovedIn) else type(each.fact) for each in events)
+    return next((known for kind in kinds if (known := category_of(kind)) is not None), None)

@@ -13,7 +13,8 @@ from domain.times import Occurred
 class Act(NamedTuple):
     """One fact or command for one stream: the one that `target` derives, or an existing one by its id.
 
-    `nothing_after`: refuse (stale-precondition) if the stream has an event after this position.
+    `nothing_after`: refuse (stale-precondition) if the stream has an event after this position. `patient_id`: the
+    stream is this other patient's and not the part's; of a Move, the patient to whom events move.
     """
 
     target: Target
@@ -22,6 +23,7 @@ class Act(NamedTuple):
     provenance: bytes
     stream_id: UUID | None = None
     nothing_after: int | None = None
+    patient_id: UUID | None = None
 
 
 class Part(NamedTuple):
@@ -70,7 +72,8 @@ class OffsetMove(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """`key` and `digest` make the receipt. `aside` (if any) makes, from a reason code, the work that sets this one
+    """`key` and `digest` make the receipt. `alone`: it changes whose streams others need, so nothing else is decided
+    in its transaction. `aside` (if any) makes, from a reason code, the work that sets this one
     aside: when its key is known with another digest, or when it cannot be stored. `replaces` marks a retry of a
     work that was answered before."""
 
@@ -82,6 +85,7 @@ class Work:
     raw: bytes | None = None
     offset: OffsetMove | None = None
     replaces: bool = False
+    alone: bool = False
     aside: Callable[[str], "Work"] | None = None
 
 

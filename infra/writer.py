@@ -7,7 +7,7 @@ meanwhile answers by its receipt. A database error that stays is narrowed down t
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import nullcontext
 from datetime import UTC, datetime
@@ -98,7 +98,8 @@ class Writer:
         try:
             while (job := self._next()) is not None:
                 jobs = [job, *self._waiting(len(job.works))]
-                self._answer(jobs)
+                for together in _apart(jobs):
+                    self._answer(together)
         finally:
             self._refuse(jobs)
 
@@ -241,6 +242,8 @@ class Writer:
         holdings.forget(appended.written_by_others)
         holdings.patients.update(zip(desk.batch.digests, desk.batch.digest_patients, strict=True))
         holdings.seen = appended.base + len(desk.batch.versions)
+        if not appended.merged_by_others:
+            holdings.join(desk.merges(appended.base), holdings.seen)
         self._unsettled = {}
         self._offsets.update(desk.offsets())
         holdings.trim()
@@ -275,3 +278,18 @@ class Writer:
             key_id, wrapped = self._log.monthly_key(candidate, month, wrapped)
             self._monthly = MonthlyKey(key_id, month, self._keys.unwrap(key_id, wrapped))
         return self._monthly
+
+
+def _apart(jobs: list[_Job]) -> Iterator[list[_Job]]:
+    """In order; jobs with a work that must be alone by themselves, the others together."""
+    together: list[_Job] = []
+    for job in jobs:
+        if not any(work.alone for work in job.works):
+            together.append(job)
+            continue
+        if together:
+            yield together
+        yield [job]
+        together = []
+    if together:
+        yield together

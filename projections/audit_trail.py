@@ -12,6 +12,7 @@ from projections.folding import NOT_RECORDED, Document, Entry, Handlers, Project
 from projections.wording import in_words
 
 STANDS = "stands"
+_GONE = ("marked-in-error", "moved-away")
 _PROVENANCE = tuple(Provenance.model_fields)
 
 
@@ -60,6 +61,11 @@ def _marked_in_error(trail: Trail, fact: annotation.MarkedInError, entry: Entry)
         _annotation(trail, f"{entry.stream}/{version}", "marked-in-error", entry.because)
 
 
+def _moved_away(trail: Trail, fact: annotation.MovedAway, entry: Entry) -> None:
+    for version in fact.versions:
+        _annotation(trail, f"{entry.stream}/{version}", "moved-away", entry.because)
+
+
 def _corrected(trail: Trail, fact: annotation.Corrected, entry: Entry) -> None:
     _annotation(trail, f"{entry.stream}/{fact.version}", "corrected", entry.because)
     place = trail.places[entry.because]
@@ -67,18 +73,24 @@ def _corrected(trail: Trail, fact: annotation.Corrected, entry: Entry) -> None:
 
 
 def _annotation(trail: Trail, event: str, standing: str, by: str) -> None:
-    """What was marked in error stays so, whatever is corrected in it."""
+    """What does not stand here any more stays so, whatever is corrected in it."""
     place = trail.places.get(event)
     if place is None:
         trail.early.setdefault(event, []).append((standing, by))
         return
     line = trail.lines[place]
-    if line["standing"] != "marked-in-error":
+    if line["standing"] not in _GONE:
         line = line | {"standing": standing}
     trail.lines[place] = line | {"annotated_by": [*line["annotated_by"], by]}
 
 
-HANDLERS: Handlers = MappingProxyType({annotation.MarkedInError: _marked_in_error, annotation.Corrected: _corrected})
+HANDLERS: Handlers = MappingProxyType(
+    {
+        annotation.MarkedInError: _marked_in_error,
+        annotation.MovedAway: _moved_away,
+        annotation.Corrected: _corrected,
+    }
+)
 
 
 def document(trail: Trail) -> Document:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from types import MappingProxyType
 
-from domain import annotation, appointment, patient, referral
+from domain import annotation, appointment, merging, patient, referral
 from domain.facts import Fact
 from domain.times import LONDON
 from projections.phrases import Sentence, about, coding, codings, spaced, words
@@ -71,6 +71,12 @@ _PATIENT: dict[type[Fact], Sentence] = {
     patient.DeathReportedInformally: lambda f: about("Death reported informally", f.on),
     patient.DeathRecordedFormally: lambda f: about("Death recorded formally", f.on),
 }
+_MERGING: dict[type[Fact], Sentence] = {
+    merging.Merged: lambda f: about("This record became part of another", str(f.into), f.reason),
+    merging.MergeReceived: lambda f: about("Another record became part of this one", str(f.patient), f.reason),
+    merging.Unmerged: lambda f: about("This record was parted from another", str(f.out_of), f.reason),
+    merging.MergeReleased: lambda f: about("Another record was parted from this one", str(f.patient), f.reason),
+}
 _REFERRAL: dict[type[Fact], Sentence] = {
     referral.ReferralReceived: lambda f: about(
         "Referral received", spaced(f.priority), coding(f.specialty), f.description
@@ -106,7 +112,14 @@ _ANNOTATION: dict[type[Fact], Sentence] = {
         "Marked in error", f"versions {', '.join(map(str, f.versions))} of this stream", f.reason
     ),
     annotation.Corrected: lambda f: about("Corrected", f"version {f.version} of this stream", f.reason),
+    annotation.MovedAway: lambda f: about(
+        "Moved to another patient", f"versions {', '.join(map(str, f.versions))} of this stream", f.reason
+    ),
+    annotation.MovedIn: lambda f: about("Moved here from another patient", f.moved, f.reason),
+    annotation.Assigned: lambda f: about(
+        "Assigned to this record", f"versions {', '.join(map(str, f.versions))} of this stream", f.reason
+    ),
 }
 SENTENCES: Mapping[type[Fact], Sentence] = MappingProxyType(
-    {**_PATIENT, **_REFERRAL, **_APPOINTMENT, **PATHWAY, **CARE_PLAN, **_ANNOTATION}
+    {**_PATIENT, **_MERGING, **_REFERRAL, **_APPOINTMENT, **PATHWAY, **CARE_PLAN, **_ANNOTATION}
 )

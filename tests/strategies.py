@@ -6,19 +6,20 @@ from enum import Enum
 from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
+from uuid import UUID
 
 from hypothesis import strategies as st
 from pydantic import AwareDatetime, BaseModel
 from pydantic.fields import FieldInfo
 
-from domain import appointment, care_plan, pathway, patient, referral
+from domain import annotation, appointment, care_plan, merging, pathway, patient, referral
 from domain.catalogue import FACTS
 from domain.facts import Fact, Recorded
 from domain.times import Occurred, Precision, on
 from tests.builders import Happening, recorded, target_of
 
-ANNOTATIONS = tuple(fact for fact in FACTS if fact.stored.startswith("annotation."))
-REPORTABLE = tuple(fact for fact in FACTS if fact not in ANNOTATIONS)
+# What changes other events never comes from a source as a fact.
+REPORTABLE = tuple(fact for fact in FACTS if fact not in (*annotation.FACTS, *merging.FACTS))
 # Facts of one kind of stream meet each other more often than facts of all kinds.
 _GROUPS = (REPORTABLE, patient.FACTS, referral.FACTS, appointment.FACTS, pathway.FACTS, care_plan.FACTS)
 
@@ -52,6 +53,7 @@ def _of_class(annotation: Any, metadata: Sequence[Any]) -> st.SearchStrategy[Any
         date: st.dates(date(2026, 1, 1), date(2026, 12, 31)),
         datetime: st.integers(0, 3).map(lambda days: datetime(2026, 3, 1 + days, 9, tzinfo=UTC)),
         str: st.sampled_from(_pool(metadata)) if _pool(metadata) else _TEXTS,
+        UUID: st.sampled_from([UUID(int=1), UUID(int=2)]),
     }
     if annotation is AwareDatetime:
         return simple[datetime]

@@ -1,5 +1,6 @@
 -- The one way in. Answers, and writes nothing unless the answer is 'appended':
---   appended  base = position before the first new event; streams = those that others wrote after `seen`
+--   appended  base = position before the first new event; streams = those that others wrote after `seen`;
+--             merged = whether others joined or parted records after `seen`
 --   stale     streams = those that others wrote after `seen`, some of which this call has read
 --   taken     an identifier that this call links belongs to another patient by now
 --   known     keys = receipts that exist already
@@ -17,7 +18,8 @@ create function log.append(
     receipt_counts integer[] default null, receipt_replaces boolean[] default null,
     raw_keys bytea[] default null, raw_key_ids uuid[] default null, raw_sealed bytea[] default null,
     merges jsonb default null, rejections jsonb default null, offsets jsonb default null,
-    out answer text, out base bigint, out at timestamptz, out streams uuid[], out keys bytea[]
+    out answer text, out base bigint, out at timestamptz, out streams uuid[], out keys bytea[],
+    out merged boolean
 ) language plpgsql security definer set search_path = pg_catalog as $$
 declare
     last_at timestamptz;
@@ -37,12 +39,14 @@ begin
         if base - seen between 0 and 20000 then
             select array_agg(distinct e.stream_id) into streams from log.events e where e.position > seen;
         end if;
+        merged := exists (select from log.merges m where m.position > seen);
         if streams is null or streams && reads then
             answer := 'stale';
             return;
         end if;
     else
         streams := '{}';
+        merged := false;
     end if;
 
     if receipt_keys is not null then
