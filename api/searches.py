@@ -76,4 +76,4 @@ async def _minimal(services: Services, reader: Reader, patient_id: UUID | None) 
     if served.document is None:
         return None
     kept = {name: served.document[name] for name in ("names", "birth_date", "gender", "died")}
-    return {"patient_id": str(patient_id), **kept}
+    return {"patient_id": str(served.person_id), **kept}

@@ -21,11 +21,12 @@ from infra.garbage import spare_what_is_held
 from infra.key_providers import key_provider
 from infra.keys import KeyRing
 from infra.settings import Role, load_settings
-from projections import documents, upkeep
+from projections import documents, parking, upkeep
 from projections.catalogue import STORED
-from projections.engine import Advance, Engine
+from projections.engine import Engine
 from projections.folding import Projection
 from projections.histories import Gap
+from projections.keeper import Advance
 
 cli = typer.Typer(no_args_is_help=True, help="The read side: run it, see how it stands, retry, verify, rebuild.")
 parked_cli = typer.Typer(no_args_is_help=True, help="People whose fold failed: held back, never shown stale.")
@@ -84,7 +85,7 @@ def status(as_json: AsJson = False) -> None:
     """Checkpoints, how far behind the log they are, and how many people are held back."""
     with connect() as connection:
         rows = upkeep.status(connection)
-        held_back = upkeep.parked(connection)
+        held_back = parking.parked(connection)
     if as_json:
         _print_json({"projections": [each._asdict() for each in rows], "parked": len(held_back)})
         return
@@ -131,7 +132,7 @@ def rebuild(name: str) -> None:
 def parked_list(as_json: AsJson = False) -> None:
     """Who is held back, since which position, and what failed."""
     with connect() as connection:
-        rows = upkeep.parked(connection)
+        rows = parking.parked(connection)
     if as_json:
         _print_json([each._asdict() for each in rows])
         return

@@ -15,9 +15,9 @@ from projections import documents
 from projections.care_team import CARE_TEAM
 from projections.documents import opened
 from projections.folding import NOT_RECORDED, Projection
+from projections.parking import PARKED, Parked
 from projections.patient_index import PATIENT_INDEX
-from projections.reading import NOTED, VERDICT, HeldBack, Pool, Reader, Refused, parameters
-from projections.upkeep import PARKED, Parked
+from projections.reading import NOTED, NOW, VERDICT, HeldBack, Pool, Reader, Refused, parameters
 
 
 class Access(NamedTuple):
@@ -71,12 +71,11 @@ _ACCESSES = sql.SQL(
 _NOTE = """insert into access.reads (actor, role, organisation, purpose, outcome, projection, correlation_id)
            values (%(actor)s, %(role)s, %(organisation)s, %(purpose)s, %(outcome)s, %(projection)s, %(correlation)s)"""
 _CLAIMED = sql.SQL(
-    """select i.patient_id, k.key_id, k.wrapped, d.body, p.since_position
-         from log.identifiers i
-         left join log.keys k on k.patient_id = i.patient_id
-         left join {} d on d.patient_id = i.patient_id
-         left join read.parked p on p.patient_id = i.patient_id
-        where i.digest = %b"""
+    """select i.person_id, k.key_id, k.wrapped, d.body, p.since_position
+         from (select log.person_of(patient_id) as person_id from log.identifiers where digest = %b) i
+         left join log.keys k on k.patient_id = i.person_id
+         left join {} d on d.patient_id = i.person_id
+         left join read.parked p on p.patient_id = i.person_id"""
 ).format(documents.table(PATIENT_INDEX))
 _PROGRESS = """select projection, position, (select coalesce(max(position), 0) from log.events),
                       (select count(*) from read.parked)
@@ -95,7 +94,7 @@ class Accesses:
     ) -> None:
         """Notes that this reader is about to do `command`, on this stream of the patient. Raises Refused, also where
         the patient has no such stream."""
-        statement = _ALLOWED.format(through=sql.SQL("null::bigint"), answer=sql.SQL("null::bytea"), team=_TEAM)
+        statement = _ALLOWED.format(through=sql.SQL("null::bigint"), answer=sql.SQL("null::bytea"), team=_TEAM, at=NOW)
         named = {"stream": stream[0] if stream else None, "category": stream[1].value if stream else None}
         rows = await self._rows(statement, _asked(patient_id, reader, command, "command") | named)
         if not rows[0][0]:
@@ -103,7 +102,7 @@ class Accesses:
 
     async def of(self, patient_id: UUID | None, reader: Reader, before: int, most: int) -> list[Access]:
         """Newest first, older than `before`. Raises Refused."""
-        statement = _ACCESSES.format(through=sql.SQL("null::bigint"), answer=sql.SQL("null::bytea"), team=_TEAM)
+        statement = _ACCESSES.format(through=sql.SQL("null::bigint"), answer=sql.SQL("null::bytea"), team=_TEAM, at=NOW)
         asked = _asked(patient_id, reader, "accesses", "read") | {"before": before, "most": most}
         rows = await self._rows(statement, asked)
         if not rows[0][0]:

@@ -3,7 +3,7 @@
 Read models are rebuilt, never migrated: another version is another table.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -11,8 +11,9 @@ import orjson
 import psycopg
 from psycopg import sql
 
+from domain.facts import Recorded
 from infra.keys import DataKey
-from projections.folding import Document, Projection
+from projections.folding import Document, Projection, fold_all
 
 
 class Stored(NamedTuple):
@@ -48,6 +49,15 @@ def still(patient_id: UUID, through: int, key: DataKey) -> Stored:
     return Stored(patient_id, through, key.key_id, b"", b"")
 
 
+def refolded(
+    projections: Iterable[Projection], person: UUID, key: DataKey, events: Sequence[Recorded]
+) -> dict[str, Stored]:
+    """All of a person's events in any order, as documents by projection, sealed under the person's key."""
+    chosen = tuple(projections)
+    folded, last = fold_all(chosen, events), max(event.position for event in events)
+    return {each.name: sealed(each, person, last, key, folded[each.name]) for each in chosen}
+
+
 def opened(projection: Projection, patient_id: UUID, key: DataKey, body: bytes) -> Document:
     """Raises KeyUnusable where the key or the place is wrong."""
     document: Document = orjson.loads(key.open(body, _place(projection, patient_id)))
@@ -74,13 +84,20 @@ def create(connection: "psycopg.Connection[Any]", projections: Sequence[Projecti
         )
 
 
-def upsert(connection: "psycopg.Connection[Any]", projection: Projection, documents: Sequence[Stored]) -> None:
-    """Raises Missing."""
-    _write(connection, projection, [each for each in documents if each.body])
-    _move(connection, projection, [each for each in documents if not each.body])
+def delete(connection: "psycopg.Connection[Any]", name: str, persons: Collection[UUID]) -> None:
+    """For records that no longer stand for themselves."""
+    if persons:
+        statement = sql.SQL("delete from {} where patient_id = any(%b)").format(sql.Identifier("read", name))
+        connection.execute(statement, [list(persons)])
 
 
-def _move(connection: "psycopg.Connection[Any]", projection: Projection, documents: Sequence[Stored]) -> None:
+def upsert(connection: "psycopg.Connection[Any]", name: str, documents: Sequence[Stored]) -> None:
+    """Into the table of this name. Raises Missing."""
+    _write(connection, name, [each for each in documents if each.body])
+    _move(connection, name, [each for each in documents if not each.body])
+
+
+def _move(connection: "psycopg.Connection[Any]", name: str, documents: Sequence[Stored]) -> None:
     if not documents:
         return
     patients, positions = [each.patient_id for each in documents], [each.through for each in documents]
@@ -89,14 +106,14 @@ def _move(connection: "psycopg.Connection[Any]", projection: Projection, documen
             """update {} d set through_position = n.through
                  from unnest(%b::uuid[], %b::bigint[]) as n(patient_id, through)
                 where d.patient_id = n.patient_id"""
-        ).format(table(projection)),
+        ).format(sql.Identifier("read", name)),
         [patients, positions],
     )
     if moved.rowcount != len(documents):
-        raise Missing(table_name(projection))
+        raise Missing(name)
 
 
-def _write(connection: "psycopg.Connection[Any]", projection: Projection, documents: Sequence[Stored]) -> None:
+def _write(connection: "psycopg.Connection[Any]", name: str, documents: Sequence[Stored]) -> None:
     if not documents:
         return
     columns = [list(column) for column in zip(*documents, strict=True)]
@@ -108,7 +125,7 @@ def _write(connection: "psycopg.Connection[Any]", projection: Projection, docume
                    as n(patient_id, through, key_id, body, clear)
                on conflict (patient_id) do update set through_position = excluded.through_position,
                    key_id = excluded.key_id, body = excluded.body, clear = excluded.clear"""
-        ).format(table(projection)),
+        ).format(sql.Identifier("read", name)),
         columns,
     )
 

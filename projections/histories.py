@@ -1,7 +1,7 @@
 """Persons' histories as the engine reads them: from the log, with what was decoded before kept in bounded memory."""
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -110,6 +110,10 @@ class Histories:
         held.events.extend(decoded)
         self._held.move_to_end(patient)
         return held
+
+    def decoded(self, rows: Mapping[UUID, Iterable[Row]]) -> list[Recorded]:
+        """Events of several records, each opened with its own key; nothing is kept. Raises what decoding raises."""
+        return [recorded(row, self.key(patient)) for patient, of_patient in rows.items() for row in of_patient]
 
     def weigh(self, patient: UUID) -> None:
         weight = self._held[patient].bytes

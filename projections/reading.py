@@ -46,20 +46,27 @@ class Standing(NamedTuple):
 
 
 class Served(NamedTuple):
-    """`document` is None where nothing is projected yet or the fold is held back."""
+    """`document` is None where nothing is projected yet or the fold is held back. `person_id` is the record that
+    stands for the patient asked about, another one where that is merged."""
 
     document: Document | None
     standing: Standing
+    person_id: UUID | None
 
 
-# Whether this reader may open this patient: themself, any (auditors), or a member of the care team.
+# Whether this reader may open this patient: themself, any (auditors), or a member of the care team. Merged records are
+# answered by the one that stands for them, as of position {at}: that of the projection that is read, or null for now.
 VERDICT = """
+    asked as materialized (
+        select case when exists (select from log.merges m where m.patient_id = %(patient)s::uuid)
+                    then log.person_of(%(patient)s::uuid, {at}) else %(patient)s::uuid end as patient_id
+    ),
     verdict as (
         select q.patient_id, exists (select from log.keys k where k.patient_id = q.patient_id)
                and (%(any)s::boolean or q.patient_id = %(own)s::uuid
                     or coalesce(t.clear->'organisations' ? %(organisation)s::text, false)
                     or coalesce(t.clear->'professionals' ? %(professional)s::text, false)) as allowed
-          from (select %(patient)s::uuid as patient_id) q
+          from asked q
           left join {team} t on t.patient_id = q.patient_id
     )"""
 NOTED = """
@@ -72,6 +79,8 @@ NOTED = """
           from answer
         returning 1
     )"""
+NOW = sql.SQL("null")
+_CHECKPOINT = sql.SQL("(select position from read.checkpoints where projection = %(table)s::text)")
 _DOCUMENT = sql.SQL(  # only constants of this module
     "with"  # noqa: S608
     + VERDICT
@@ -86,8 +95,7 @@ _DOCUMENT = sql.SQL(  # only constants of this module
     + NOTED
     + """
     select a.allowed, a.body, a.through_position, a.key_id, a.wrapped, a.since_position,
-           (select position from read.checkpoints where projection = %(table)s::text),
-           (select coalesce(max(position), 0) from log.events)
+           {at}, (select coalesce(max(position), 0) from log.events), a.patient_id
       from answer a, noted"""
 )
 _HISTORY = sql.SQL(
@@ -131,17 +139,17 @@ class Reading:
         """The stored document. Raises Refused, as it does where there is no patient to ask about."""
         statement = _DOCUMENT.format(
             team=documents.table(CARE_TEAM), documents=documents.table(projection),
-            through=sql.SQL("through_position"), answer=sql.SQL("sha256(body)"),
+            through=sql.SQL("through_position"), answer=sql.SQL("sha256(body)"), at=_CHECKPOINT,
         )  # fmt: skip
         rows = await self._rows(statement, patient_id, reader, projection.name, documents.table_name(projection))
-        allowed, body, through, key_id, wrapped, held_since, checkpoint, head = rows[0]
+        allowed, body, through, key_id, wrapped, held_since, checkpoint, head, person_id = rows[0]
         if not allowed:
             raise Refused
         standing = Standing(through or 0, checkpoint or 0, head, held_since)
-        if patient_id is None or body is None or held_since is not None:
-            return Served(None, standing)
+        if body is None or held_since is not None:
+            return Served(None, standing, person_id)
         key = self._keys.unwrap(key_id, wrapped)
-        return Served(documents.opened(projection, patient_id, key, body), standing)
+        return Served(documents.opened(projection, person_id, key, body), standing, person_id)
 
     async def history(
         self, patient_id: UUID | None, reader: Reader, of: str, outcome: str = "read"
@@ -150,7 +158,7 @@ class Reading:
         log what is made of it. Raises Refused, HeldBack."""
         statement = _HISTORY.format(
             team=documents.table(CARE_TEAM), columns=sql.SQL(COLUMNS),
-            through=sql.SQL("null::bigint"), answer=sql.SQL("null::bytea"),
+            through=sql.SQL("null::bigint"), answer=sql.SQL("null::bytea"), at=NOW,
         )  # fmt: skip
         rows = await self._rows(statement, patient_id, reader, of, of, outcome)
         allowed, held_since, key_id, wrapped, head = rows[0][:5]
@@ -171,7 +179,7 @@ class Reading:
     async def by_identifier(self, digest: bytes) -> UUID | None:
         async with self._pool.connection() as connection:
             cursor = await connection.execute(
-                "select patient_id from log.identifiers where digest = %b", [digest], binary=True
+                "select log.person_of(patient_id) from log.identifiers where digest = %b", [digest], binary=True
             )
             row = await cursor.fetchone()
         return row[0] if row else None

@@ -35,6 +35,7 @@ class Unfolding:
     """The projections of one person, to which events are added in order of recording."""
 
     def __init__(self, projections: Sequence[Projection]) -> None:
+        self.projections = tuple(projections)
         self.folds = [Fold(each) for each in projections]
         self._growing = Growing()
         self._standing: list[Entry] = []

@@ -2,20 +2,20 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 import psycopg
 from psycopg import sql
 
 from infra.keys import KeyRing
-from projections import documents
-from projections.documents import table, table_name
-from projections.folding import Projection, fold_all
-from projections.histories import Histories
+from projections import documents, parking
+from projections.documents import Stored, table, table_name
+from projections.folding import Projection
+from projections.refolding import Refolding
 
 Connection = psycopg.Connection[Any]
-PARKED = "select patient_id, since_position, reason, attempts, parked_at from read.parked order by since_position"
 _PERSONS_AT_ONCE = 200
 
 
@@ -29,16 +29,9 @@ class Status(NamedTuple):
     documents: int
 
 
-class Parked(NamedTuple):
-    patient_id: UUID
-    since_position: int
-    reason: str
-    attempts: int
-    parked_at: datetime
-
-
 class Difference(NamedTuple):
-    """A stored document that is not what a refold gives. `how`: missing, other or unreadable."""
+    """A stored document that is not what a refold gives. `how`: missing, other, surplus (of a record that is
+    merged into another), or unfoldable."""
 
     patient_id: UUID
     how: str
@@ -55,19 +48,17 @@ def status(connection: Connection) -> list[Status]:
     ]
 
 
-def parked(connection: Connection) -> list[Parked]:
-    return [Parked(*row) for row in connection.execute(PARKED)]
-
-
 def retry(connection: Connection, keys: KeyRing, projections: Sequence[Projection], patient_id: UUID) -> None:
     """Folds a parked person again as known at the checkpoints; raises what the fold raises, and they stay parked."""
     with connection.transaction():
-        checkpoints = _checkpoints(connection, projections)
-        for each in projections:
-            through = checkpoints[table_name(each)]
-            folded = dict(_refold(connection, keys, [each], [patient_id], through))
-            documents.upsert(connection, each, [folded[patient_id][each.name]])
-        connection.execute("delete from read.parked where patient_id = %s", [patient_id])
+        refolding = Refolding(connection, keys)
+        for name, through in _checkpoints(connection, projections, "for update").items():
+            projection = next(each for each in projections if table_name(each) == name)
+            for _, folded in refolding.fold([projection], refolding.persons([patient_id], through), through):
+                if isinstance(folded, Exception):
+                    raise folded
+                documents.upsert(connection, name, [folded[projection.name]])
+        parking.release(connection, [patient_id])
 
 
 def verify(
@@ -75,16 +66,54 @@ def verify(
 ) -> list[Difference]:
     """Compares every stored document with a refold as known at the checkpoint; calls progress(done, of all)."""
     with connection.transaction():
-        connection.execute("set transaction isolation level repeatable read")
+        connection.execute("set transaction isolation level repeatable read, read only")
         through = _checkpoints(connection, [projection])[table_name(projection)]
-        persons = _persons(connection, through)
-        held_back = {each.patient_id for each in parked(connection)}
+        patients = _patients(connection, through)
+        comparing = _Comparing(connection, keys, projection, through, parking.who(connection))
         found: list[Difference] = []
-        for start in range(0, len(persons), _PERSONS_AT_ONCE):
-            some = [each for each in persons[start : start + _PERSONS_AT_ONCE] if each not in held_back]
-            found += _differences(connection, keys, projection, some, through)
-            progress(min(start + _PERSONS_AT_ONCE, len(persons)), len(persons))
+        for start in range(0, len(patients), _PERSONS_AT_ONCE):
+            found += comparing.differences(patients[start : start + _PERSONS_AT_ONCE])
+            progress(min(start + _PERSONS_AT_ONCE, len(patients)), len(patients))
     return found
+
+
+class _Comparing:
+    def __init__(
+        self, connection: Connection, keys: KeyRing, projection: Projection, through: int, held_back: set[UUID]
+    ) -> None:
+        self._connection = connection
+        self._keys = keys
+        self._projection = projection
+        self._through = through
+        self._held_back = held_back
+        self._refolding = Refolding(connection, keys)
+        self._query = sql.SQL("select patient_id, body from {} where patient_id = any(%b)").format(table(projection))
+
+    def differences(self, patients: list[UUID]) -> Iterator[Difference]:
+        stored = dict(self._connection.execute(self._query, [patients], binary=True).fetchall())
+        found = self._refolding.persons(patients, self._through)
+        persons = {each: members for each, members in found.items() if each in patients}
+        yield from (Difference(each, "surplus") for each in stored if each not in persons)
+        folding = {each: members for each, members in persons.items() if each not in self._held_back}
+        for person, folded in self._refolding.fold([self._projection], folding, self._through):
+            how = self._how(person, folded, stored.get(person))
+            if how is not None:
+                yield Difference(person, how)
+
+    def _how(self, person: UUID, folded: "dict[str, Stored] | Exception", body: bytes | None) -> str | None:
+        if isinstance(folded, Exception):
+            return "unfoldable"
+        if body is None:
+            return "missing"
+        expected = folded[self._projection.name]
+        return None if self._says_the_same(person, expected, body) else "other"
+
+    def _says_the_same(self, person: UUID, expected: Stored, body: bytes) -> bool:
+        key = self._keys.held(expected.key_id)
+        if key is None:
+            return False
+        opened = partial(documents.opened, self._projection, person, key)
+        return opened(expected.body) == opened(body)
 
 
 def rebuild(connection: Connection, projection: Projection) -> None:
@@ -99,54 +128,15 @@ def rebuild(connection: Connection, projection: Projection) -> None:
         )
 
 
-def _differences(
-    connection: Connection, keys: KeyRing, projection: Projection, persons: list[UUID], through: int
-) -> Iterator[Difference]:
-    query = sql.SQL("select patient_id, body from {} where patient_id = any(%b)").format(table(projection))
-    stored = dict(connection.execute(query, [persons], binary=True).fetchall())
-    for patient_id, folded in _refold(connection, keys, [projection], persons, through):
-        expected = folded[projection.name]
-        body = stored.get(patient_id)
-        if body is None:
-            yield Difference(patient_id, "missing")
-        elif not _says_the_same(projection, keys, patient_id, expected, body):
-            yield Difference(patient_id, "other")
-
-
-def _says_the_same(
-    projection: Projection, keys: KeyRing, patient_id: UUID, expected: documents.Stored, body: bytes
-) -> bool:
-    key = keys.held(expected.key_id)
-    if key is None:
-        return False
-    return documents.opened(projection, patient_id, key, expected.body) == documents.opened(
-        projection, patient_id, key, body
-    )
-
-
-def _refold(
-    connection: Connection, keys: KeyRing, projections: Sequence[Projection], persons: list[UUID], through: int
-) -> Iterator[tuple[UUID, dict[str, documents.Stored]]]:
-    histories = Histories(keys)
-    for patient_id, rows in histories.whole(connection, persons, through).items():
-        history = histories.history(patient_id, rows).events
-        folded = fold_all(projections, history)
-        key, last = histories.key(patient_id), history[-1].position
-        yield (
-            patient_id,
-            {each.name: documents.sealed(each, patient_id, last, key, folded[each.name]) for each in projections},
-        )
-
-
-def _checkpoints(connection: Connection, projections: Sequence[Projection]) -> dict[str, int]:
+def _checkpoints(
+    connection: Connection, projections: Sequence[Projection], lock: Literal["", "for update"] = ""
+) -> dict[str, int]:
     names = [table_name(each) for each in projections]
-    rows = connection.execute(
-        "select projection, position from read.checkpoints where projection = any(%s) for update", [names]
-    )
-    return dict(rows.fetchall())
+    query = f"select projection, position from read.checkpoints where projection = any(%s) {lock}"  # noqa: S608 ours
+    return dict(connection.execute(query, [names]).fetchall())
 
 
-def _persons(connection: Connection, through: int) -> list[UUID]:
+def _patients(connection: Connection, through: int) -> list[UUID]:
     rows = connection.execute(
         "select distinct patient_id from log.events where position <= %b and patient_id is not null order by 1",
         [through],

@@ -11,7 +11,8 @@ from consumers.messages import RawMessage
 from consumers.pipeline import Pipeline
 from infra.writer import Writer
 from projections.catalogue import STORED
-from projections.engine import Advance, Engine
+from projections.engine import Engine
+from projections.keeper import Advance
 from tests.benchmarks import stock
 from tests.benchmarks.figures import Figure, against, at_most, in_turns, percentile
 from tests.benchmarks.lab import Lab

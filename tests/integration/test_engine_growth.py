@@ -106,7 +106,7 @@ def test_care_plan_facts_alone_leave_the_record_as_it_was(writer: Writer, databa
     ward = Ward(writer, 5)
     plan_facts = [fact for fact in samples().values() if target_of(fact) == CARE_PLAN]
     with closing(Engine(lambda: database.connect("projector"), database.keys, STORED)) as engine:
-        for _ in range(2):
+        for _ in range(4):
             ward.tell(20)
             engine.catch_up()
         with database.connect("projector") as connection:

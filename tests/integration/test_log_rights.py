@@ -44,10 +44,10 @@ MAY: dict[str, dict[str, str]] = {
     "custodian": dict.fromkeys((f"log.{name}" for name in LOG if name not in NOT_THE_CUSTODIANS), "select"),
 }
 MAY_CALL: dict[str, set[str]] = {
-    "writer": {"append", "append_library_events", "discard", "monthly_key"},
-    "projector": {"position_at"},
-    "reader": {"position_at"},
-    "auditor": {"position_at", "leaf"},
+    "writer": {"append", "append_library_events", "discard", "monthly_key", "person_of"},
+    "projector": {"person_of", "position_at"},
+    "reader": {"person_of", "position_at"},
+    "auditor": {"leaf", "person_of", "position_at"},
     "custodian": {"key_version", "retire_key_version", "rewrap"},
 }
 

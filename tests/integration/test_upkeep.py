@@ -10,7 +10,7 @@ import pytest
 from domain.care_plan import NeedRaised
 from domain.facts import CARE_PLAN
 from infra.writer import Writer
-from projections import upkeep
+from projections import parking, upkeep
 from projections.catalogue import STORED
 from projections.engine import Engine
 from projections.folding import Projection
@@ -77,12 +77,12 @@ def test_a_parked_person_is_served_after_a_retry_that_works(writer: Writer, data
     broken = tuple(failing if each is PLAN else each for each in STORED)
     catch_up(database, broken)
     with database.connect("projector") as connection:
-        assert [each.reason for each in upkeep.parked(connection)] == ["ZeroDivisionError"]
+        assert [each.reason for each in parking.parked(connection)] == ["ZeroDivisionError"]
         with pytest.raises(ZeroDivisionError):
             upkeep.retry(connection, database.keys, broken, patient_id(database))
-        assert len(upkeep.parked(connection)) == 1
+        assert len(parking.parked(connection)) == 1
         upkeep.retry(connection, database.keys, STORED, patient_id(database))
-        assert upkeep.parked(connection) == []
+        assert parking.parked(connection) == []
         assert upkeep.verify(connection, database.keys, PLAN, nothing) == []
 
 
