@@ -42,7 +42,7 @@ from domain.times import parse
 # Everything recorded in one stream, oldest first.
 Events = Sequence[Recorded]
 # What ties a record to a person; corrected by linking, merging and parting.
-_OF_IDENTITY = (PatientRegistered, IdentifierLinked)
+_OF_IDENTITY: tuple[type[Fact], ...] = (PatientRegistered, IdentifierLinked, *OF_MERGING)
 
 
 class Relocation(NamedTuple):
@@ -111,8 +111,7 @@ def place_in_other_record(event: Recorded) -> Target:
 
 
 def _standing(events: Events) -> list[Recorded]:
-    """What stands here by itself: being parted from another record holds nothing back from correction."""
-    return effective(event for event in events if not isinstance(event.fact, OF_MERGING))
+    return effective(events, of_one_stream=True)
 
 
 def _changeable(events: Events, versions: tuple[int, ...]) -> list[Recorded]:
@@ -154,7 +153,8 @@ def _moved_in(event: Recorded, command: Move) -> MovedIn:
         occurred_at=event.occurred.at,
         precision=event.occurred.precision,
         recorded_at=event.recorded_at,
-        provenance=json.loads(event.provenance_json),
+        # in whose view it was written does not matter where someone has now put it
+        provenance={name: each for name, each in json.loads(event.provenance_json).items() if name != "merged_with"},
         reason=command.reason,
     )
 

@@ -5,17 +5,16 @@ Every projection folds it and every decision rests on it; nothing else knows of 
 
 import json
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import timedelta
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from domain.annotation import Assigned, Corrected, MarkedInError, MovedAway, MovedIn
 from domain.catalogue import RANK, fact_class
 from domain.facts import EventId, Fact, Recorded, fact_json
-from domain.merging import Merged, MergeReceived, MergeReleased, Unmerged
 from domain.times import Occurred, is_after, parse
 
 # Clocks of hospital systems differ by minutes; more than this ahead is a mistyped date, not a skew.
@@ -23,10 +22,16 @@ FUTURE_TOLERANCE = timedelta(hours=24)
 _first = itemgetter(0)
 
 
-def effective(events: Iterable[Recorded]) -> list[Recorded]:
-    """`events` of all records of one person in any order, as known at some position, in the total order."""
+def effective(events: Iterable[Recorded], *, of_one_stream: bool = False) -> list[Recorded]:
+    """`events` of all records of one person in any order, as known at some position, in the total order.
+
+    Those of one stream do not tell who the person is, so what was written in view of merged records stands.
+    """
     arrived = sorted(events, key=lambda event: event.position)
-    placed = [(moment(event), event) for event in _standing(arrived)]
+    standing = _standing(arrived)
+    if not of_one_stream:
+        standing = _without_views_of_others(standing, arrived)
+    placed = [(moment(event), event) for event in standing]
     placed.sort(key=_first)
     return _content_order_within_ties(placed)
 
@@ -40,15 +45,16 @@ class Growing:
         self._arrived: list[Recorded] = []
         self._moments: list[tuple[Any, ...]] = []
         self._annotated: set[EventId] = set()
+        self._records: set[UUID] = set()
 
     def add(self, event: Recorded) -> int | None:
         """The place in `events` where it stands; None where what stood before may have changed."""
         self._arrived.append(event)
-        if type(event.fact) not in _ACTS:
-            if event.event_id not in self._annotated:
-                return self._insert(event)
-        else:
-            self._annotated.update(_speaks_of(event))
+        is_plain = not changes_others(event.fact) and event.patient_id in self._records
+        if is_plain and event.event_id not in self._annotated and _MERGED_WITH not in event.provenance_json:
+            return self._insert(event)
+        self._annotated.update(_speaks_of(event))
+        self._records.add(event.patient_id)
         self.events = effective(self._arrived)
         self._moments = [moment(each) for each in self.events]
         return None
@@ -63,89 +69,62 @@ class Growing:
         return place
 
 
-class _Acts:
-    """What annotations and merges make of the other events, in the order of recording: the last word holds."""
-
-    def __init__(self) -> None:
-        self.void: set[EventId] = set()
-        self.corrections: dict[EventId, tuple[Corrected, int]] = {}
-        self.parted: set[UUID] = set()
-        self.assigned: set[EventId] = set()
-
-    def correct(self, event: Recorded) -> None:
-        if isinstance(event.fact, Corrected):
-            self.corrections[EventId(event.stream_id, event.fact.version)] = event.fact, event.position
-
-    def avoid(self, event: Recorded) -> None:
-        self.void.update(_speaks_of(event))
-
-    def assign(self, event: Recorded) -> None:
-        self.assigned.update(_speaks_of(event))
-
-    def join(self, event: Recorded) -> None:
-        self.parted.discard(_other(event.fact))
-
-    def part(self, event: Recorded) -> None:
-        self.parted.add(_other(event.fact))
-
-    def admit(self, _: Recorded) -> None:
-        """Nothing that stood before is affected by what comes from elsewhere."""
-
-    def change(self) -> bool:
-        return bool(self.void or self.corrections or self.parted)
-
-    def leave(self, event: Recorded) -> bool:
-        """Whether the event stands: it did happen, here, and it is known for whom it was written."""
-        if event.event_id in self.void:
-            return False
-        return not (self.parted and self._is_of_parted(event)) or event.event_id in self.assigned
-
-    def corrected(self, event: Recorded) -> Recorded:
-        correction = self.corrections.get(event.event_id)
-        return event if correction is None else _corrected(event, *correction)
-
-    def _is_of_parted(self, event: Recorded) -> bool:
-        """A quotation mark inside JSON text is escaped, so these bytes are there for a member of that name only."""
-        if _MERGED_WITH not in event.provenance_json:
-            return False
-        return not self.parted.isdisjoint(event.provenance.merged_with or ())
-
-
+# A quotation mark inside JSON text is escaped, so these bytes stand only for a member of this name.
 _MERGED_WITH = b'"merged_with":'
-# Facts that change what other events amount to.
-_ACTS: dict[type[Fact], Callable[[_Acts, Recorded], None]] = {
-    MarkedInError: _Acts.avoid,
-    MovedAway: _Acts.avoid,
-    Corrected: _Acts.correct,
-    Assigned: _Acts.assign,
-    Merged: _Acts.join,
-    MergeReceived: _Acts.join,
-    Unmerged: _Acts.part,
-    MergeReleased: _Acts.part,
-    MovedIn: _Acts.admit,
-}
-_ANNOTATIONS = (MarkedInError, MovedAway, Corrected, Assigned)
+_ANNOTATIONS = frozenset((MarkedInError, MovedAway, Corrected, Assigned, MovedIn))
 
 
-def _standing(arrived: list[Recorded]) -> list[Recorded]:
-    acts = _Acts()
-    facts: list[Recorded] = []
-    for event in arrived:
-        act = _ACTS.get(type(event.fact))
-        if act is None:
-            facts.append(event)
-            continue
-        act(acts, event)
-        if not isinstance(event.fact, _ANNOTATIONS):
-            facts.append(_as_moved(event) if isinstance(event.fact, MovedIn) else event)
-    if not acts.change():
-        return facts
-    return [acts.corrected(event) for event in facts if acts.leave(event)]
+class _Correction(NamedTuple):
+    """The last one of an event, at `position`; a time that one before it told still holds where it tells none."""
+
+    told: Corrected
+    occurred: str | None
+    position: int
 
 
 def changes_others(fact: Fact) -> bool:
-    """Whether recording it changes what other events amount to, or itself amounts to another fact."""
-    return type(fact) in _ACTS
+    """Whether it changes what other events amount to, or itself amounts to another fact."""
+    return type(fact) in _ANNOTATIONS
+
+
+def _standing(arrived: list[Recorded]) -> list[Recorded]:
+    """Annotations act in the order in which they were recorded: the last word on an event holds."""
+    void: set[EventId] = set()
+    corrections: dict[EventId, _Correction] = {}
+    facts: list[Recorded] = []
+    for event in arrived:
+        if type(event.fact) not in _ANNOTATIONS:
+            facts.append(event)
+            continue
+        match event.fact:
+            case MovedIn() as told:
+                facts.append(_as_moved(event, told))
+            case Corrected() as correction:
+                corrected = EventId(event.stream_id, correction.version)
+                before = corrections.get(corrected)
+                occurred = correction.occurred or (before.occurred if before else None)
+                corrections[corrected] = _Correction(correction, occurred, event.position)
+            case MarkedInError() | MovedAway():
+                void.update(_speaks_of(event))
+    if not void and not corrections:
+        return facts
+    left = (event for event in facts if event.event_id not in void)
+    return [_corrected(event, corrections.get(event.event_id)) for event in left]
+
+
+def _without_views_of_others(standing: list[Recorded], arrived: list[Recorded]) -> list[Recorded]:
+    """Without what someone wrote in view of records that are not this person's any more, unless it was assigned."""
+    if not any(_MERGED_WITH in event.provenance_json for event in standing):
+        return standing
+    records = {event.patient_id for event in arrived}
+    assigned = {each for event in arrived if isinstance(event.fact, Assigned) for each in _speaks_of(event)}
+    return [event for event in standing if event.event_id in assigned or _was_in_view_of(event) <= records]
+
+
+def _was_in_view_of(event: Recorded) -> set[UUID]:
+    if _MERGED_WITH not in event.provenance_json:
+        return set()
+    return set(event.provenance.merged_with or ())
 
 
 def _speaks_of(event: Recorded) -> list[EventId]:
@@ -158,26 +137,16 @@ def _speaks_of(event: Recorded) -> list[EventId]:
             return []
 
 
-def _other(fact: Fact) -> UUID:
-    """The record that one record is joined with or parted from."""
-    match fact:
-        case Merged(into=other) | MergeReceived(patient=other) | Unmerged(out_of=other) | MergeReleased(patient=other):
-            return other
-        case _:
-            raise TypeError(f"{fact.stored} neither joins nor parts records")
-
-
-def _corrected(event: Recorded, correction: Corrected, position: int) -> Recorded:
+def _corrected(event: Recorded, correction: _Correction | None) -> Recorded:
+    if correction is None:
+        return event
     occurred = event.occurred if correction.occurred is None else parse(correction.occurred)
-    fact = fact_class(correction.replaced_by).model_validate(correction.replacement)
-    return event._replace(fact=fact, occurred=occurred, corrected_at=position)
+    fact = fact_class(correction.told.replaced_by).model_validate(correction.told.replacement)
+    return event._replace(fact=fact, occurred=occurred, corrected_at=correction.position)
 
 
-def _as_moved(event: Recorded) -> Recorded:
+def _as_moved(event: Recorded, told: MovedIn) -> Recorded:
     """It stands here, under its new id, as it was recorded there."""
-    told = event.fact
-    if not isinstance(told, MovedIn):
-        raise TypeError(f"{told.stored} moves nothing")
     return event._replace(
         fact=fact_class(told.moved).model_validate(told.fact),
         occurred=Occurred(told.occurred_at, told.precision),

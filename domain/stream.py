@@ -84,7 +84,7 @@ class Stream:
 
     def effective(self) -> list[Recorded]:
         if self._effective is None:
-            self._effective = effective(self.events)
+            self._effective = effective(self.events, of_one_stream=True)
         return self._effective
 
     def state(self) -> Any:

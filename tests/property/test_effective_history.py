@@ -12,7 +12,7 @@ from domain.catalogue import CATALOGUE, FACTS
 from domain.facts import Fact, Recorded, fact_json
 from domain.history import effective
 from domain.pathway import PerformanceStatusAssessed
-from domain.times import Occurred, Precision
+from domain.times import Occurred, Precision, parse
 from tests.builders import Happening, recorded, target_of
 from tests.strategies import REPORTABLE, facts, happenings, times
 
@@ -34,6 +34,7 @@ def _as_it_stands(event: Recorded, events: list[Recorded]) -> list[Recorded]:
     if isinstance(event.fact, MarkedInError | Corrected):
         return []
     fact: Fact = event.fact
+    occurred = event.occurred
     last = 0
     for other in events:
         if other.stream_id != event.stream_id:
@@ -43,7 +44,8 @@ def _as_it_stands(event: Recorded, events: list[Recorded]) -> list[Recorded]:
         if isinstance(other.fact, Corrected) and other.fact.version == event.version and other.position > last:
             last = other.position
             fact = CATALOGUE[other.fact.replaced_by](**other.fact.replacement)
-    return [event._replace(fact=fact, corrected_at=last or None)]
+            occurred = parse(other.fact.occurred) if other.fact.occurred else occurred
+    return [event._replace(fact=fact, occurred=occurred, corrected_at=last or None)]
 
 
 def _key(event: Recorded) -> tuple[Any, ...]:
@@ -78,7 +80,8 @@ def _perhaps_mistyped(draw: st.DrawFn, happening: Happening) -> Happening:
 def _annotations(version: int) -> st.SearchStrategy[Fact]:
     replacement = PerformanceStatusAssessed(scale="ECOG", value="2")
     corrected = Corrected(version=version, replaced_by=replacement.stored, replacement=replacement.model_dump())
-    return st.sampled_from([MarkedInError(versions=(version, version + 1)), corrected])
+    dated = corrected.model_copy(update={"occurred": "2026-01-30"})
+    return st.sampled_from([MarkedInError(versions=(version, version + 1)), corrected, dated])
 
 
 @given(annotated(), st.randoms(use_true_random=False))
