@@ -11,9 +11,11 @@ from starlette.responses import Response
 
 from api import (
     access_log,
+    corrections,
     documents,
     events,
     histories,
+    merges,
     openapi,
     operations,
     pathways,
@@ -50,8 +52,8 @@ def create_app(settings: Settings) -> FastAPI:
     for module in _OF_PATIENT:
         app.include_router(module.routes, prefix="/v1/me")
         app.include_router(module.routes, prefix="/v1/patients/{patient_id}")
-    for clinical in (plans.clinical, pathways.clinical):
-        app.include_router(clinical, prefix="/v1/patients/{patient_id}")
+    for of_staff in (plans.clinical, pathways.clinical, corrections.routes, merges.routes):
+        app.include_router(of_staff, prefix="/v1/patients/{patient_id}")
     for other in (events, operations, published):
         app.include_router(other.routes)
     app.include_router(_measured(measurements))

@@ -5,7 +5,7 @@ whatever has happened since. A refusal is kept the same way, so another try need
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, NamedTuple
@@ -40,7 +40,8 @@ class Body(BaseModel):
 
 class Asked(NamedTuple):
     """One command for one stream. `made` is the id of the thing that it makes, `refers` are things it speaks of by
-    the names of facts' fields, `document` is where the result shows, `body` what was sent."""
+    the names of facts' fields, `document` is where the result shows, `body` what was sent. `record`: the stream is of
+    this record of the person, not of the one asked about; `other`: another patient whom the command concerns."""
 
     target: Target
     command: Command
@@ -49,12 +50,19 @@ class Asked(NamedTuple):
     made: str | None = None
     refers: tuple[tuple[str, str], ...] = ()
     stream_id: UUID | None = None
+    record: UUID | None = None
+    other: UUID | None = None
 
 
 async def carry_out(intent: Intent, asked: Asked) -> Response:
     """Raises Refused, HeldBack, WriterStopped, psycopg.Error, and ApiProblem for every other refusal."""
     nothing_after = await _authorised(intent, asked)
-    return await run_in_threadpool(_submitted, intent, asked, nothing_after)
+    return await submit(intent, (asked,), nothing_after)
+
+
+async def submit(intent: Intent, asked: Sequence[Asked], nothing_after: int | None, *, alone: bool = False) -> Response:
+    """Several commands with one body are one request: all or none is recorded. The caller has authorised them."""
+    return await run_in_threadpool(_submitted, intent, asked, nothing_after, alone)
 
 
 async def _authorised(intent: Intent, asked: Asked) -> int | None:
@@ -82,19 +90,23 @@ async def _authorised(intent: Intent, asked: Asked) -> int | None:
     return head
 
 
-def _submitted(intent: Intent, asked: Asked, nothing_after: int | None) -> Response:
-    subject = intent.subject
-    if subject.patient_id is None:
+def _submitted(intent: Intent, asked: Sequence[Asked], nothing_after: int | None, alone: bool) -> Response:
+    subject, first = intent.subject, asked[0]
+    patient_id = first.record or subject.patient_id
+    if patient_id is None:
         raise ApiProblem("not-found")
     now, provenance = at(datetime.now(UTC)), _provenance(intent)
-    act = Act(asked.target, asked.command, now, provenance, asked.stream_id, nothing_after)
-    location = f"{subject.base}/{asked.document}" + (f"#{asked.made}" if asked.made else "")
+    acts = tuple(
+        Act(each.target, each.command, now, provenance, each.stream_id, nothing_after, each.other) for each in asked
+    )
+    location = f"{subject.base}/{first.document}" + (f"#{first.made}" if first.made else "")
     work = Work(
         source=f"api/{subject.principal.role}",
         key=subject.services.keys.digest("command", subject.reader.actor, intent.key),
-        digest=_digest(subject, asked.body),
-        parts=(Part(subject.patient_id, (act,), provenance, now),),
-        conclude=partial(_conclude, location, asked.made, subject.audience),
+        digest=_digest(subject, first.body),
+        parts=(Part(patient_id, acts, provenance, now),),
+        conclude=partial(_conclude, location, first.made, subject.audience),
+        alone=alone,
     )
     return _answered(subject, subject.services.writer.submit(work))
 

@@ -146,6 +146,10 @@ CareViewer = Annotated[Subject, Depends(Viewing(Role.PATIENT, Role.CLINICIAN, Ro
 AccessViewer = Annotated[Subject, Depends(Viewing(Role.PATIENT, Role.AUDITOR, Role.PRIVACY_OFFICER))]
 ByClinician = Annotated[Intent, Depends(Acting(Role.CLINICIAN))]
 ByPatientOrClinician = Annotated[Intent, Depends(Acting(Role.PATIENT, Role.CLINICIAN))]
+# Whoever keeps the records: joins, parts and moves, for any patient.
+Keeper = Annotated[Subject, Depends(Viewing(Role.PRIVACY_OFFICER))]
+ByKeeper = Annotated[Intent, Depends(Acting(Role.PRIVACY_OFFICER))]
+ByClinicianOrKeeper = Annotated[Intent, Depends(Acting(Role.CLINICIAN, Role.PRIVACY_OFFICER))]
 Searcher = Annotated[Reader, Depends(AllowingReader(Role.CLINICIAN, Role.AUDITOR, Role.PRIVACY_OFFICER))]
 Publisher = Annotated[Principal, Depends(Allowing(Role.PUBLISHER))]
 Operator = Annotated[Principal, Depends(Allowing(Role.OPERATOR))]

@@ -50,14 +50,20 @@ class Growing:
     def add(self, event: Recorded) -> int | None:
         """The place in `events` where it stands; None where what stood before may have changed."""
         self._arrived.append(event)
-        is_plain = not changes_others(event.fact) and event.patient_id in self._records
-        if is_plain and event.event_id not in self._annotated and _MERGED_WITH not in event.provenance_json:
+        is_of_another_record = bool(self._records) and event.patient_id not in self._records
+        self._records.add(event.patient_id)
+        if not is_of_another_record and self._is_plain(event):
             return self._insert(event)
         self._annotated.update(_speaks_of(event))
-        self._records.add(event.patient_id)
         self.events = effective(self._arrived)
         self._moments = [moment(each) for each in self.events]
         return None
+
+    def _is_plain(self, event: Recorded) -> bool:
+        """Whether it stands as it is, and beside what stood before."""
+        if changes_others(event.fact) or event.event_id in self._annotated:
+            return False
+        return _MERGED_WITH not in event.provenance_json
 
     def _insert(self, event: Recorded) -> int:
         at = moment(event)

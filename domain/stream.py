@@ -1,6 +1,6 @@
 """One stream as a writer holds it, and the one place where a command becomes facts."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import reduce
 from types import MappingProxyType
@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from domain import appointment, care_plan, correcting, pathway, patient, referral
-from domain.catalogue import category_of
+from domain.annotation import MovedIn
+from domain.catalogue import category_of, fact_class
 from domain.facts import (
     Category,
     Command,
@@ -37,6 +38,13 @@ AGGREGATES: Mapping[Category, Aggregate] = MappingProxyType(
         Category.CARE_PLAN: Aggregate(care_plan.CarePlan(), care_plan.evolve, care_plan.DECISIONS),
     }
 )
+
+
+def category_told(events: Iterable[Recorded]) -> Category | None:
+    """What kind of stream these are of, by what was recorded or moved into it; None where only other annotations
+    stand in it."""
+    kinds = (fact_class(each.fact.moved) if isinstance(each.fact, MovedIn) else type(each.fact) for each in events)
+    return next((known for kind in kinds if (known := category_of(kind)) is not None), None)
 
 
 class Decided(NamedTuple):

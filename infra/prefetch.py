@@ -4,11 +4,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-from domain.annotation import Move, MovedIn
-from domain.catalogue import category_of, fact_class
-from domain.facts import Category, Command, Recorded
+from domain.annotation import Move
+from domain.facts import Category, Command
 from domain.identity import PatientReference
-from domain.stream import Stream
+from domain.stream import Stream, category_told
 from infra.holdings import Holdings
 from infra.keys import KeyRing
 from infra.log import Found, Loaded, Log
@@ -88,7 +87,7 @@ class Prefetch:
             category, owner = wanted[stream_id]
             # Held as empty, a stream that was only named would pass for one that is known to be empty.
             if events or owner in holdings.keys:
-                holdings.hold(Stream(stream_id, _category(events) or category, events))
+                holdings.hold(Stream(stream_id, category_told(events) or category, events))
         return loaded
 
     def _missing(self, needs: list[_Need], found: dict[bytes, UUID]) -> tuple[dict[UUID, _Wanted], set[UUID]]:
@@ -145,9 +144,3 @@ def _streams(part: Part, patient_id: UUID) -> Iterator[tuple[UUID, _Wanted]]:
             yield act.act.into, _Wanted(act.target.category, None)
         elif act.stream_id is None or isinstance(act.act, Move):
             yield act.target.stream_id(patient_id), _Wanted(act.target.category, patient_id)
-
-
-def _category(events: list[Recorded]) -> Category | None:
-    """What the stream is, whatever a caller took it for; None where only annotations stand in it."""
-    kinds = (fact_class(each.fact.moved) if isinstance(each.fact, MovedIn) else type(each.fact) for each in events)
-    return next((known for kind in kinds if (known := category_of(kind)) is not None), None)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from uuid import UUID
 
 from domain import patient
 from domain.patient import CareLeadRole
@@ -33,6 +34,8 @@ class Person:
     former_care_leads: dict[str, Document] = field(default_factory=dict)
     told_of_care_lead: dict[tuple[str, str], Document] = field(default_factory=dict)
     team: dict[str, Document] = field(default_factory=dict)
+    # Of merged records the stricter holds, so each is kept by itself.
+    restrictions: dict[UUID, Document] = field(default_factory=dict)
 
     @property
     def is_restricted(self) -> bool:
@@ -75,11 +78,17 @@ def _ethnicity_recorded(person: Person, _: patient.EthnicityRecorded, entry: Ent
 
 
 def _restriction_applied(person: Person, _: patient.RestrictionApplied, entry: Entry) -> None:
-    person.details["restricted"] = entry.stamped("yes")
+    _restrict(person, entry, "yes")
 
 
 def _restriction_lifted(person: Person, _: patient.RestrictionLifted, entry: Entry) -> None:
-    person.details["restricted"] = entry.stamped("no")
+    _restrict(person, entry, "no")
+
+
+def _restrict(person: Person, entry: Entry, value: str) -> None:
+    person.restrictions[entry.event.patient_id] = entry.stamped(value)
+    told = list(person.restrictions.values())
+    person.details["restricted"] = next((each for each in told if each["value"] == "yes"), told[-1])
 
 
 def _death_reported_informally(person: Person, _: patient.DeathReportedInformally, entry: Entry) -> None:

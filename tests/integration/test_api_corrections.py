@@ -1,0 +1,111 @@
+"""Correcting over HTTP: who may, what is refused, and that documents follow."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from domain.care_plan import NeedRaised
+from domain.facts import CARE_PLAN
+from tests.api_world import JOHN, MARIA, World, world_of
+from tests.conftest import Database
+
+pytestmark = pytest.mark.postgres
+
+WHY = {"reason": "Sent under the wrong number"}
+
+
+@pytest.fixture
+def world(database: Database, tmp_path: Path) -> Iterator[World]:
+    with world_of(database, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def maria(world: World) -> UUID:
+    return world.register(MARIA, "Specimen")
+
+
+@pytest.fixture
+def john(world: World) -> UUID:
+    return world.register(JOHN, "Specimen")
+
+
+@pytest.fixture
+def need(world: World, maria: UUID) -> str:
+    """The path of an event of Maria's plan."""
+    world.tell((CARE_PLAN, NeedRaised(need="n-1", concern="work")))
+    world.fold()
+    return f"/v1/patients/{maria}/events/{CARE_PLAN.stream_id(maria)}/1"
+
+
+def keeper(world: World) -> dict[str, str]:
+    return world.staff("privacy-officer")
+
+
+def needs(world: World, patient: UUID) -> list[Any]:
+    world.fold()
+    plan = world.get(f"/v1/patients/{patient}/plan", world.staff("auditor")).json()
+    return [(each["need"], each["concern"]) for each in plan["needs"]]
+
+
+def test_an_event_is_corrected_and_then_marked_in_error(world: World, maria: UUID, need: str) -> None:
+    other = {"fact": {"need": "n-1", "concern": "food"}, "reason": "misheard"}
+    assert world.command(f"{need}/correction", world.staff(), other).status_code == 201
+    assert world.command(f"{need}/correction", world.staff(), other).status_code == 200
+    assert needs(world, maria) == [("n-1", "food")]
+    assert world.command(f"{need}/error", world.staff(), WHY).status_code == 201
+    assert needs(world, maria) == []
+    assert world.command(f"{need}/error", world.staff(), WHY).status_code == 404
+
+
+def test_what_a_correction_lacks_is_said_without_its_values(world: World, need: str) -> None:
+    staff = world.staff()
+    assert world.command(f"{need}/correction", staff, WHY).status_code == 400
+    wrong = world.command(f"{need}/correction", staff, {"fact": {"need": "n-1", "concern": {"x": "Jane"}}, **WHY})
+    assert (wrong.status_code, "concern" in wrong.json()["detail"], "Jane" in wrong.text) == (409, True, False)
+    assert world.command(f"{need}/correction", staff, {"occurred": "soon", **WHY}).status_code == 409
+    assert world.command(f"{need}/error", staff, {"reason": ""}).status_code == 400
+
+
+def test_an_event_moves_to_whom_it_belongs(world: World, maria: UUID, john: UUID, need: str) -> None:
+    moved = world.command(f"{need}/move", keeper(world), {"to": str(john), **WHY})
+    assert moved.status_code == 201
+    assert {each["type"] for each in moved.json()["events"]} == {
+        "annotation.moved-away.v1", "annotation.moved-in.v1",
+    }  # fmt: skip
+    assert needs(world, maria) == []
+    assert needs(world, john) == [("n-1", "work")]
+    trail = world.get(f"/v1/patients/{maria}/history", world.staff("auditor")).json()["lines"]
+    assert "moved-away" in {line["standing"] for line in trail}
+
+
+def test_who_may_not_correct_and_what_is_not_there(world: World, maria: UUID, john: UUID, need: str) -> None:
+    assert world.command(f"{need}/move", world.staff(), {"to": str(john), **WHY}).status_code == 403
+    assert world.command(f"{need}/error", world.staff("auditor"), WHY).status_code == 403
+    stranger = world.staff(subject="555000000009")
+    assert world.command(f"{need}/error", stranger, WHY).status_code == 404
+    assert world.command(f"{need}/move", keeper(world), {"to": str(uuid4()), **WHY}).status_code == 404
+    elsewhere = need.replace(str(maria), str(john))
+    assert world.command(f"{elsewhere}/error", world.staff(), WHY).status_code == 404
+
+
+def test_records_are_previewed_merged_and_parted(world: World, maria: UUID, john: UUID, need: str) -> None:
+    base = f"/v1/patients/{john}/merges"
+    seen = world.get(f"{base}/preview", keeper(world), patient=str(maria)).json()
+    assert seen["joins"]["care-plan"] == 1
+    assert [each["what"] for each in seen["differs"]] == ["nhs_number"]
+
+    body = {"patient": str(maria), "reason": "Registered twice"}
+    assert world.command(base, world.staff(), body).status_code == 403
+    assert world.command(base, keeper(world), {**body, "patient": str(john)}).status_code == 409
+    assert world.command(base, keeper(world), {**body, "patient": str(uuid4())}).status_code == 404
+    merged = world.command(base, keeper(world), body, key="merge-them-once")
+    assert merged.status_code == 201
+    assert world.command(base, keeper(world), body, key="merge-them-once").content == merged.content
+    assert world.command(base, keeper(world), body).status_code == 200
+
+    assert world.command(f"{base}/{maria}/reversal", keeper(world), WHY).status_code == 201
+    assert world.command(f"{base}/{maria}/reversal", keeper(world), WHY).status_code == 409
