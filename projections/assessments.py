@@ -32,6 +32,10 @@ _SUPPORT_FIELDS = ("service", "need", "why", "contact")
 @dataclass
 class Assessments:
     assessments: list[Document] = field(default_factory=list)
+
+
+@dataclass
+class Support:
     support: dict[str, Document] = field(default_factory=dict)
     support_stages: dict[str, list[Document]] = field(default_factory=dict)
 
@@ -68,40 +72,39 @@ def _unanswered(offered: Document) -> Document:
     return empty | {"outcome": NOT_RECORDED, "offered": NOT_RECORDED} | offered
 
 
-def _support_described(state: Assessments, fact: SupportFact, entry: Entry) -> None:
+def _support_described(state: Support, fact: SupportFact, entry: Entry) -> None:
     """An offer may say less than the suggestion before it; what was said stands until something else is said."""
     told = {name: each for name, each in entry.item.items() if each != NOT_RECORDED}
     state.support[fact.support] = _support(state, fact.support, entry) | told
     _support_moved(state, fact, entry)
 
 
-def _support_moved(state: Assessments, fact: SupportFact, entry: Entry) -> None:
+def _support_moved(state: Support, fact: SupportFact, entry: Entry) -> None:
     _support(state, fact.support, entry)
     stage = entry.stamped(_STAGES[type(entry.fact)])
     state.support_stages[fact.support] = [*state.support_stages[fact.support], stage]
 
 
-def _support(state: Assessments, key: str, entry: Entry) -> Document:
+def _support(state: Support, key: str, entry: Entry) -> Document:
     if key not in state.support:
         state.support[key] = {"support": key, **dict.fromkeys(_SUPPORT_FIELDS, NOT_RECORDED), **entry.stamp}
         state.support_stages[key] = []
     return state.support[key]
 
 
-_SUPPORT_HANDLERS: Handlers = dict.fromkeys(_STAGES, _support_moved) | dict.fromkeys(
+SUPPORT: Handlers = dict.fromkeys(_STAGES, _support_moved) | dict.fromkeys(
     (care_plan.SupportSuggested, care_plan.SupportOffered), _support_described
 )
-HANDLERS: Handlers = MappingProxyType(
+ASSESSMENTS: Handlers = MappingProxyType(
     {
         care_plan.AssessmentOffered: _assessment_offered,
         care_plan.AssessmentDeclined: _assessment_declined,
         care_plan.AssessmentSubmitted: _assessment_submitted,
-        **_SUPPORT_HANDLERS,
     }
 )
 
 
-def support(state: Assessments) -> list[Document]:
+def support(state: Support) -> list[Document]:
     return [
         each | {"status": stages[-1], "stages": stages}
         for each, stages in zip(state.support.values(), state.support_stages.values(), strict=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from domain import annotation
 from domain.facts import Provenance, Recorded
-from projections.folding import NOT_RECORDED, Document, Entry, Handlers, Projection, explicit
+from projections.folding import NOT_RECORDED, Document, Entry, Handlers, Part, Projection, explicit
 from projections.wording import in_words
 
 STANDS = "stands"
@@ -97,4 +97,4 @@ def document(trail: Trail) -> Document:
     return {"lines": list(trail.lines)}
 
 
-AUDIT_TRAIL = Projection("audit_trail", 1, Trail, HANDLERS, document, every=_line, input="recorded")
+AUDIT_TRAIL = Projection("audit_trail", 1, (Part(Trail, HANDLERS, document, _line),), input="recorded")

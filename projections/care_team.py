@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from domain import appointment, pathway, patient, referral
-from projections.folding import Document, Entry, Handler, Handlers, Projection
+from projections.folding import Document, Entry, Handler, Handlers, Part, Projection
 
 _ODS_CODE = re.compile(r"[A-Za-z0-9]{1,12}")
 
@@ -29,14 +29,19 @@ def _code(organisation: str | None) -> str | None:
 
 @dataclass
 class Ties:
-    """`ties` by what makes them, such as ("pathway", stream id): the same reason told anew replaces what it said.
-    `reporters` are organisations, as they were told, by their first report."""
+    """By what makes them, such as ("pathway", stream id): the same reason told anew replaces what it said."""
 
     ties: dict[tuple[str, str], Tie] = field(default_factory=dict)
+
+
+@dataclass
+class Reporters:
+    """Organisations, as they were told, by their first report."""
+
     reporters: dict[str, str] = field(default_factory=dict)
 
 
-def _reported(state: Ties, _: Any, entry: Entry) -> bool:
+def _reported(state: Reporters, _: Any, entry: Entry) -> bool:
     organisation = entry.provenance.get("organisation")
     if organisation is None or organisation in state.reporters:
         return False
@@ -98,11 +103,15 @@ HANDLERS: Handlers = MappingProxyType(
 )
 
 
-def document(state: Ties) -> Document:
+def _reporters(state: Reporters) -> Document:
+    return {"reporters": {code: event for told, event in state.reporters.items() if (code := _code(told)) is not None}}
+
+
+def document(members: Document) -> Document:
     """Sorted codes and ids, and for each the event that made its tie."""
-    organisations = {code: event for told, event in state.reporters.items() if (code := _code(told)) is not None}
+    organisations: dict[str, str] = dict(members["reporters"])
     professionals: dict[str, str] = {}
-    for tie in state.ties.values():
+    for tie in members["ties"]:
         if tie.organisation is not None:
             organisations[tie.organisation] = tie.because
         if tie.professional is not None:
@@ -121,4 +130,8 @@ def clear(team: Document) -> dict[str, Any]:
     return {"organisations": team["organisations"], "professionals": team["professionals"]}
 
 
-CARE_TEAM = Projection("care_team", 1, Ties, HANDLERS, document, clear, every=_reported)
+_PARTS = (
+    Part(Reporters, {}, _reporters, every=_reported),
+    Part(Ties, HANDLERS, lambda state: {"ties": list(state.ties.values())}),
+)
+CARE_TEAM = Projection("care_team", 1, _PARTS, document, clear)

@@ -17,24 +17,26 @@ def difference(before: Document, after: Document) -> list[Change]:
 def between(pointer: str, before: Any, after: Any) -> list[Change]:
     """The same for two parts that stand at `pointer`; None for a part that is not there."""
     found: list[Change] = []
-    if not _same(before, after):
+    if before is not after and before != after:
         _collect(pointer, before, after, found)
     return found
 
 
-def _same(before: Any, after: Any) -> bool:
-    """What is the same object needs no comparing."""
-    return before is after or bool(before == after)
-
-
 def _collect(pointer: str, before: Any, after: Any, found: list[Change]) -> None:
-    """Adds the differences of two parts that differ."""
-    if isinstance(before, dict) and isinstance(after, dict):
-        for name in [*before, *(each for each in after if each not in before)]:
-            was, now = before.get(name), after.get(name)
-            if not _same(was, now):
+    """Adds the differences of two parts that differ. What is the same object needs no comparing."""
+    if type(before) is dict and type(after) is dict:
+        for name, was in before.items():
+            now = after.get(name)
+            if was is now or was == now:
+                continue
+            if type(was) is str:  # as most parts are that differ
+                found.append({"pointer": f"{pointer}/{_escaped(name)}", "before": was, "after": now})
+            else:
                 _collect(f"{pointer}/{_escaped(name)}", was, now, found)
-    elif isinstance(before, list) and isinstance(after, list):
+        if not after.keys() <= before.keys():
+            new = [(name, now) for name, now in after.items() if name not in before]
+            found += [{"pointer": f"{pointer}/{_escaped(name)}", "before": None, "after": now} for name, now in new]
+    elif type(before) is list and type(after) is list:
         _collect_from_lists(pointer, before, after, found)
     else:
         found.append({"pointer": pointer, "before": before, "after": after})
@@ -42,21 +44,29 @@ def _collect(pointer: str, before: Any, after: Any, found: list[Change]) -> None
 
 def _collect_from_lists(pointer: str, before: list[Any], after: list[Any], found: list[Change]) -> None:
     shorter = min(len(before), len(after))
-    start = _alike(before, after, shorter)
-    end = _alike(before[: start - 1 - len(before) : -1], after[: start - 1 - len(after) : -1], shorter - start)
+    start, end = (0, 0) if len(before) == len(after) else _in_common(before, after, shorter)
     for place in range(start, max(len(before), len(after)) - end):
         was = before[place] if place < len(before) - end else None
         now = after[place] if place < len(after) - end else None
-        if not _same(was, now):
+        if was is not now and was != now:
             _collect(f"{pointer}/{place}", was, now, found)
 
 
-def _alike(before: list[Any], after: list[Any], most: int) -> int:
-    """How many items the two have in common at their beginning; often all, which is quickly told."""
-    if before[:most] == after[:most]:
-        return most
-    return next(place for place in range(most) if not _same(before[place], after[place]))
+def _in_common(before: list[Any], after: list[Any], shorter: int) -> tuple[int, int]:
+    """How many items two lists of different lengths have in common at their beginning, and after these at their end.
+    Most often one is the other with more at its end, which is quickly told."""
+    if before[:shorter] == after[:shorter]:
+        return shorter, 0
+    start = _alike(before, after)
+    return start, min(_alike(before[::-1], after[::-1]), shorter - start)
+
+
+def _alike(before: list[Any], after: list[Any]) -> int:
+    for place, (was, now) in enumerate(zip(before, after, strict=False)):
+        if was is not now and was != now:
+            return place
+    return min(len(before), len(after))
 
 
 def _escaped(name: str) -> str:
-    return name.replace("~", "~0").replace("/", "~1")
+    return name if name.isidentifier() else name.replace("~", "~0").replace("/", "~1")

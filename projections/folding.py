@@ -3,7 +3,9 @@
 Folds are pure: no clock, no input or output, nothing random. Live reading, rebuild and replay run the same ones.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from itertools import islice
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import orjson
@@ -73,32 +75,43 @@ def _nothing_clear(_: Document) -> dict[str, Any]:
     return {}
 
 
-class Projection(NamedTuple):
-    """A named fold. Its name is a key of checkpoints and tables and never changes; a change of what it says
-    raises `version`. `initial` makes a state private to one fold, which handlers change in place.
+def _members(members: Document) -> Document:
+    return members
+
+
+class Part(NamedTuple):
+    """A fold of its own, whose `members` are some of a document's. `initial` makes a state private to one person, a
+    dataclass which handlers change in place.
 
     `handlers` are called with (state, fact, entry) for facts of their class, `every` for facts of all classes. What
     stands in a document is never changed afterwards: handlers put new dicts and lists in the place of old ones, so
     that whoever compares two documents may pass over what is the same object.
-    `clear` picks from a document what may stand unencrypted in columns for SQL.
+    """
+
+    initial: Callable[[], State]
+    handlers: Handlers
+    members: Callable[[State], Document]
+    every: EveryHandler | None = None
+
+    def heeds(self, fact: type[Fact]) -> bool:
+        return self.every is not None or fact in self.handlers
+
+
+class Projection(NamedTuple):
+    """A named fold. Its name is a key of checkpoints and tables and never changes; a change of what it says
+    raises `version`.
+
+    A fact folds anew only the parts that heed it, so a large document is made of many. `document` makes it of the
+    members of all parts, in a dict of its own. `clear` picks from a document what may stand unencrypted in columns
+    for SQL.
     """
 
     name: str
     version: int
-    initial: Callable[[], State]
-    handlers: Handlers
-    document: Callable[[State], Document]
+    parts: tuple[Part, ...]
+    document: Callable[[Document], Document] = _members
     clear: Callable[[Document], dict[str, Any]] = _nothing_clear
-    every: EveryHandler | None = None
     input: Literal["effective", "recorded"] = "effective"
-
-    def fold(self, state: State, event: Recorded) -> None:
-        entry = Entry(event, str(event.stream_id))
-        if self.every is not None:
-            self.every(state, entry.fact, entry)
-        handler = self.handlers.get(type(entry.fact))
-        if handler is not None:
-            handler(state, entry.fact, entry)
 
 
 def fold_all(projections: Iterable[Projection], recorded: Iterable[Recorded]) -> dict[str, Document]:
@@ -137,17 +150,47 @@ def _entry(at_position: Mapping[int, Entry], event: Recorded) -> Entry:
 
 
 def _fold(projections: Sequence[Projection], entries: Sequence[Entry]) -> dict[str, Document]:
-    folded: dict[str, Document] = {}
-    for each in projections:
-        state, handlers, every = each.initial(), each.handlers, each.every
-        for entry in entries:
-            if every is not None:
-                every(state, entry.fact, entry)
-            handler = handlers.get(type(entry.fact))
-            if handler is not None:
-                handler(state, entry.fact, entry)
-        folded[each.name] = each.document(state)
-    return folded
+    """All in one pass, in which each event meets only the parts that heed it."""
+    parts = [part for each in projections for part in each.parts]
+    states: list[State | None] = [None] * len(parts)
+    acting: dict[type[Fact], list[tuple[int, Handler | EveryHandler]]] = {}
+    for entry in entries:
+        fact = entry.fact
+        handlers = acting.get(type(fact))
+        if handlers is None:
+            handlers = acting[type(fact)] = list(_acting(parts, type(fact)))
+        for place, handler in handlers:
+            state = states[place]
+            if state is None:
+                state = states[place] = parts[place].initial()
+            handler(state, fact, entry)
+    folded = zip(parts, states, strict=True)
+    return {each.name: each.document(_all_members(each, folded)) for each in projections}
+
+
+def _acting(parts: Sequence[Part], fact: type[Fact]) -> Iterator[tuple[int, Handler | EveryHandler]]:
+    for place, part in enumerate(parts):
+        if part.every is not None:
+            yield place, part.every
+        if fact in part.handlers:
+            yield place, part.handlers[fact]
+
+
+def _all_members(projection: Projection, folded: Iterator[tuple[Part, State | None]]) -> Document:
+    members: Document = {}
+    for part, state in islice(folded, len(projection.parts)):
+        members.update(nothing(part) if state is None else part.members(state))
+    return members
+
+
+def nothing(part: Part) -> Document:
+    """What a part says of a person of whom it heeded no event."""
+    return _nothing(part.initial, part.members)
+
+
+@cache
+def _nothing(initial: Callable[[], State], members: Callable[[State], Document]) -> Document:
+    return members(initial())
 
 
 def explicit(value: Any) -> Any:
@@ -168,6 +211,9 @@ def missing() -> Document:
     return {"value": NOT_RECORDED}
 
 
+_EMPTY: tuple[Any, ...] = ([], {}, NOT_RECORDED, missing())
+
+
 def empty_sections(document: Document) -> list[str]:
     """Names of the sections about which nothing is recorded, so that an empty list is never taken for a no."""
-    return [name for name, section in document.items() if section in ([], {}, NOT_RECORDED, missing())]
+    return [name for name, section in document.items() if section in _EMPTY]

@@ -1,13 +1,10 @@
 """By what a person is found: names and date of birth, unless their record is restricted."""
 
-from types import MappingProxyType
 from typing import Any
 
 from projections import person
-from projections.folding import Document, Handlers, Projection, missing
+from projections.folding import Document, Part, Projection, missing
 from projections.person import Person
-
-HANDLERS: Handlers = MappingProxyType({**person.IDENTITY})
 
 
 def document(known: Person) -> Document:
@@ -37,4 +34,4 @@ def _searchable(names: list[str]) -> list[str]:
     return list(dict.fromkeys(name for name in folded if name))
 
 
-PATIENT_INDEX = Projection("patient_index", 1, Person, HANDLERS, document, clear)
+PATIENT_INDEX = Projection("patient_index", 1, (Part(Person, person.IDENTITY, document),), clear=clear)

@@ -29,11 +29,6 @@ class Person:
     names: dict[patient.Name, Document] = field(default_factory=dict)
     identifiers: dict[tuple[str, str], Document] = field(default_factory=dict)
     details: dict[str, Document] = field(default_factory=dict)
-    about_me: dict[str, Document] = field(default_factory=dict)
-    care_leads: dict[str, Document] = field(default_factory=dict)
-    former_care_leads: dict[str, Document] = field(default_factory=dict)
-    told_of_care_lead: dict[tuple[str, str], Document] = field(default_factory=dict)
-    team: dict[str, Document] = field(default_factory=dict)
     # Of merged records the stricter holds, so each is kept by itself.
     restrictions: dict[UUID, Document] = field(default_factory=dict)
 
@@ -48,6 +43,19 @@ class Person:
 
     def names_newest_first(self) -> list[Document]:
         return list(reversed(self.names.values()))
+
+
+@dataclass
+class OwnWords:
+    about_me: dict[str, Document] = field(default_factory=dict)
+
+
+@dataclass
+class Contacts:
+    care_leads: dict[str, Document] = field(default_factory=dict)
+    former_care_leads: dict[str, Document] = field(default_factory=dict)
+    told_of_care_lead: dict[tuple[str, str], Document] = field(default_factory=dict)
+    team: dict[str, Document] = field(default_factory=dict)
 
 
 def _identifier_linked(person: Person, fact: patient.IdentifierLinked, entry: Entry) -> None:
@@ -101,31 +109,31 @@ def _death_recorded_formally(person: Person, _: patient.DeathRecordedFormally, e
     person.details["died"] = entry.stamped("yes")
 
 
-def _about_me_written(person: Person, fact: patient.AboutMeWritten, entry: Entry) -> None:
-    person.about_me[fact.heading] = entry.item
+def _about_me_written(words: OwnWords, fact: patient.AboutMeWritten, entry: Entry) -> None:
+    words.about_me[fact.heading] = entry.item
 
 
-def _care_lead_named(person: Person, fact: patient.CareLeadNamed, entry: Entry) -> None:
-    person.care_leads[fact.role.value] = entry.item
+def _care_lead_named(contacts: Contacts, fact: patient.CareLeadNamed, entry: Entry) -> None:
+    contacts.care_leads[fact.role.value] = entry.item
 
 
-def _care_lead_ended(person: Person, fact: patient.CareLeadEnded, entry: Entry) -> None:
-    holder = person.care_leads.get(fact.role.value)
+def _care_lead_ended(contacts: Contacts, fact: patient.CareLeadEnded, entry: Entry) -> None:
+    holder = contacts.care_leads.get(fact.role.value)
     if holder is not None and holder["professional"] == fact.professional:
-        del person.care_leads[fact.role.value]
-    person.former_care_leads[fact.role.value] = entry.item
+        del contacts.care_leads[fact.role.value]
+    contacts.former_care_leads[fact.role.value] = entry.item
 
 
-def _patient_told_of_care_lead(person: Person, fact: patient.PatientToldOfCareLead, entry: Entry) -> None:
-    person.told_of_care_lead[(fact.role.value, fact.professional)] = entry.stamped("yes")
+def _patient_told_of_care_lead(contacts: Contacts, fact: patient.PatientToldOfCareLead, entry: Entry) -> None:
+    contacts.told_of_care_lead[(fact.role.value, fact.professional)] = entry.stamped("yes")
 
 
-def _joined_team(person: Person, fact: patient.ProfessionalJoinedTeam, entry: Entry) -> None:
-    person.team[fact.professional] = entry.item
+def _joined_team(contacts: Contacts, fact: patient.ProfessionalJoinedTeam, entry: Entry) -> None:
+    contacts.team[fact.professional] = entry.item
 
 
-def _left_team(person: Person, fact: patient.ProfessionalLeftTeam, _: Entry) -> None:
-    person.team.pop(fact.professional, None)
+def _left_team(contacts: Contacts, fact: patient.ProfessionalLeftTeam, _: Entry) -> None:
+    contacts.team.pop(fact.professional, None)
 
 
 IDENTITY: Handlers = MappingProxyType(
@@ -151,9 +159,9 @@ PREFERENCES: Handlers = MappingProxyType(
     {
         patient.LanguageRecorded: _language_recorded,
         patient.EthnicityRecorded: _ethnicity_recorded,
-        patient.AboutMeWritten: _about_me_written,
     }
 )
+OWN_WORDS: Handlers = MappingProxyType({patient.AboutMeWritten: _about_me_written})
 
 _CARE_LEAD_ROLES = tuple(role.value for role in CareLeadRole)
 _DETAILS = (
@@ -170,33 +178,33 @@ def demographics(person: Person) -> Document:
     }
 
 
-def about_me(person: Person) -> list[Document]:
+def about_me(words: OwnWords) -> list[Document]:
     """Every heading, written or not; headings that PRSB does not know come last, as the person gave them."""
-    known = [person.about_me.get(heading, {"heading": heading, "words": NOT_RECORDED}) for heading in ABOUT_ME_HEADINGS]
-    return known + [written for heading, written in person.about_me.items() if heading not in ABOUT_ME_HEADINGS]
+    known = [words.about_me.get(heading, {"heading": heading, "words": NOT_RECORDED}) for heading in ABOUT_ME_HEADINGS]
+    return known + [written for heading, written in words.about_me.items() if heading not in ABOUT_ME_HEADINGS]
 
 
-def contacts(person: Person) -> Document:
+def contacts(contacts: Contacts) -> Document:
     return {
-        "care_leads": [_care_lead(person, role) for role in _CARE_LEAD_ROLES],
-        "team": [member | {"key_worker": _is_key_worker(person, member)} for member in person.team.values()],
+        "care_leads": [_care_lead(contacts, role) for role in _CARE_LEAD_ROLES],
+        "team": [member | {"key_worker": _is_key_worker(contacts, member)} for member in contacts.team.values()],
     }
 
 
-def _care_lead(person: Person, role: str) -> Document:
+def _care_lead(contacts: Contacts, role: str) -> Document:
     """A vacant role says that no holder is recorded; `former` is the last to have left it."""
-    holder = person.care_leads.get(role)
-    told = person.told_of_care_lead.get((role, holder["professional"])) if holder else None
+    holder = contacts.care_leads.get(role)
+    told = contacts.told_of_care_lead.get((role, holder["professional"])) if holder else None
     return {
         "role": role,
         "holder": holder or NOT_RECORDED,
         "patient_told": told or missing(),
-        "former": person.former_care_leads.get(role, NOT_RECORDED),
+        "former": contacts.former_care_leads.get(role, NOT_RECORDED),
     }
 
 
-def _is_key_worker(person: Person, member: Document) -> str:
-    key_worker = person.care_leads.get(CareLeadRole.KEY_WORKER.value)
+def _is_key_worker(contacts: Contacts, member: Document) -> str:
+    key_worker = contacts.care_leads.get(CareLeadRole.KEY_WORKER.value)
     if key_worker is None:
         return NOT_RECORDED
     return "yes" if key_worker["professional"] == member["professional"] else "no"

@@ -5,53 +5,69 @@ from types import MappingProxyType
 
 from domain import patient
 from projections import pathways, visits
-from projections.folding import NOT_RECORDED, Document, Entry, Handlers, Projection, empty_sections
+from projections.folding import NOT_RECORDED, Document, Entry, Handlers, Part, Projection, empty_sections
+from projections.pathways import Pathways
+from projections.visits import Appointments, Referrals
 
 
 @dataclass
-class Record(pathways.Pathways, visits.Visits):
+class Conditions:
     conditions: dict[str, Document] = field(default_factory=dict)
+
+
+@dataclass
+class Death:
     death: Document = field(default_factory=lambda: {"formally": NOT_RECORDED, "informally": NOT_RECORDED})
+
+
+@dataclass
+class ExternalChanges:
     external_changes: list[Document] = field(default_factory=list)
 
 
-def _condition_noted(record: Record, fact: patient.ConditionNoted, entry: Entry) -> None:
+def _condition_noted(record: Conditions, fact: patient.ConditionNoted, entry: Entry) -> None:
     record.conditions[fact.key] = entry.item
 
 
-def _death_reported_informally(record: Record, _: patient.DeathReportedInformally, entry: Entry) -> None:
+def _death_reported_informally(record: Death, _: patient.DeathReportedInformally, entry: Entry) -> None:
     record.death = record.death | {"informally": entry.item}
 
 
-def _death_recorded_formally(record: Record, _: patient.DeathRecordedFormally, entry: Entry) -> None:
+def _death_recorded_formally(record: Death, _: patient.DeathRecordedFormally, entry: Entry) -> None:
     record.death = record.death | {"formally": entry.item}
 
 
-def _external_change_notified(record: Record, _: patient.ExternalChangeNotified, entry: Entry) -> None:
+def _external_change_notified(record: ExternalChanges, _: patient.ExternalChangeNotified, entry: Entry) -> None:
     record.external_changes.append(entry.item)
 
 
-HANDLERS: Handlers = MappingProxyType(
+_DEATH: Handlers = MappingProxyType(
     {
-        **pathways.HANDLERS,
-        **visits.HANDLERS,
-        patient.ConditionNoted: _condition_noted,
         patient.DeathReportedInformally: _death_reported_informally,
         patient.DeathRecordedFormally: _death_recorded_formally,
-        patient.ExternalChangeNotified: _external_change_notified,
     }
 )
 
 
-def document(record: Record) -> Document:
-    sections: Document = {
-        "pathways": pathways.pathways(record),
-        "conditions": list(record.conditions.values()),
-        "referrals": list(record.referrals.values()),
-        "appointments": list(record.appointments.values()),
-        "external_changes": list(record.external_changes),
-    }
-    return sections | {"death": record.death, "not_recorded": empty_sections(sections)}
+def _with_what_is_missing(members: Document) -> Document:
+    sections = {name: each for name, each in members.items() if name != "death"}
+    return sections | {"death": members["death"], "not_recorded": empty_sections(sections)}
 
 
-RECORD = Projection("record", 1, Record, HANDLERS, document)
+_PARTS = (
+    Part(Pathways, pathways.HANDLERS, lambda state: {"pathways": pathways.pathways(state)}),
+    Part(
+        Conditions,
+        {patient.ConditionNoted: _condition_noted},
+        lambda state: {"conditions": list(state.conditions.values())},
+    ),
+    Part(Referrals, visits.REFERRALS, lambda state: {"referrals": list(state.referrals.values())}),
+    Part(Appointments, visits.APPOINTMENTS, lambda state: {"appointments": list(state.appointments.values())}),
+    Part(
+        ExternalChanges,
+        {patient.ExternalChangeNotified: _external_change_notified},
+        lambda state: {"external_changes": list(state.external_changes)},
+    ),
+    Part(Death, _DEATH, lambda state: {"death": state.death}),
+)
+RECORD = Projection("record", 1, _PARTS, _with_what_is_missing)

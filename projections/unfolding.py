@@ -1,21 +1,20 @@
 """The same folds, one event after the other, doing only what each event touches.
 
-Most events stand at the end of the effective history and concern few projections. One that stands earlier folds
-anew, from a copy of the state before it, those projections that heed it; an annotation folds all anew. Whatever
-arrives, the documents are those of `fold_all`.
+Every part of a projection grows by itself, by the events that it heeds. Most events stand at the end of the effective
+history. One that stands earlier folds anew, from a copy of the state before it, those parts that heeded a later one;
+an annotation folds all anew. Whatever arrives, the documents are those of `fold_all`.
 """
 
-from collections.abc import Iterable, Sequence
-from copy import copy
+from collections.abc import Collection, Iterable, Sequence
 
-from domain.facts import Recorded
+from domain.facts import Fact, Recorded
 from domain.history import Growing
 from projections.differences import Change, between
-from projections.folding import Document, Entry, Projection, State
+from projections.folding import Document, Entry, Part, Projection, State, nothing
 
-# Facts between two copies of a state, and how many copies are kept.
-_COPIED_EVERY = 16
-_COPIES = 5
+# Events of a part between two copies of its state, and how many copies are kept.
+_COPIED_EVERY = 8
+_COPIES = 6
 
 
 def changes(projections: Sequence[Projection], recorded: Iterable[Recorded]) -> list[list[Change]]:
@@ -41,6 +40,7 @@ class Unfolding:
         self._standing: list[Entry] = []
         self._by_position: dict[int, Entry] = {}
         self._streams: dict[int, str] = {}
+        self._heeding: dict[type[Fact], list[tuple[Fold, Strand]]] = {}
 
     def add(self, event: Recorded) -> "list[Fold]":
         """The folds whose documents may have changed. What raises in a fold leaves all of this of no use."""
@@ -48,9 +48,16 @@ class Unfolding:
         place = self._growing.add(event)
         if place is None:
             self._standing = [self._entry(each) for each in self._growing.events]
-        else:
-            self._standing.insert(place, entry)
-        return [fold for fold in self.folds if self._moves(fold, entry, place)]
+            return self._annotated(entry)
+        later = {id(each) for each in self._standing[place:]}
+        self._standing.insert(place, entry)
+        moved: list[Fold] = []
+        for fold, strand in self._heeds(type(entry.fact)):
+            if strand.insert(entry, later if fold.is_of_standing else ()):
+                fold.renew(strand)
+                if fold not in moved:
+                    moved.append(fold)
+        return moved
 
     @property
     def size(self) -> int:
@@ -67,14 +74,23 @@ class Unfolding:
             words = self._streams[event.stream_id.int] = str(event.stream_id)
         return words
 
-    def _moves(self, fold: "Fold", entry: Entry, place: int | None) -> bool:
-        if fold.projection.input == "recorded" or place == len(self._standing) - 1:
-            return fold.apply(entry)
-        if place is None or fold.heeds(entry):
-            fold.anew(self._standing, place or 0)
-            return True
-        fold.shift(place)
-        return False
+    def _heeds(self, fact: type[Fact]) -> "list[tuple[Fold, Strand]]":
+        found = self._heeding.get(fact)
+        if found is None:
+            found = [(fold, strand) for fold in self.folds for strand in fold.strands if strand.part.heeds(fact)]
+            self._heeding[fact] = found
+        return found
+
+    def _annotated(self, entry: Entry) -> "list[Fold]":
+        """What stood before may have changed anywhere."""
+        for fold in self.folds:
+            for strand in fold.strands:
+                if fold.is_of_standing:
+                    strand.anew(self._standing)
+                elif strand.part.heeds(type(entry.fact)):
+                    strand.insert(entry, ())
+                fold.renew(strand)
+        return list(self.folds)
 
     def _entry(self, event: Recorded) -> Entry:
         """A corrected event differs from what was recorded at its position."""
@@ -83,63 +99,94 @@ class Unfolding:
 
 
 class Fold:
-    """One projection's state, and copies of it from before, so that a late event need not fold anew from the start."""
+    """One projection of one person."""
 
     def __init__(self, projection: Projection) -> None:
         self.projection = projection
-        self._document: Document | None = None
-        self._state = projection.initial()
-        self._applied = 0
-        self._copies: list[tuple[int, State]] = []
-
-    def heeds(self, entry: Entry) -> bool:
-        return self.projection.every is not None or type(entry.fact) in self.projection.handlers
-
-    def apply(self, entry: Entry) -> bool:
-        """Adds an entry at the end; whether the document may have changed."""
-        every, handler = self.projection.every, self.projection.handlers.get(type(entry.fact))
-        changed = every is not None and every(self._state, entry.fact, entry)
-        if handler is not None:
-            handler(self._state, entry.fact, entry)
-            changed = True
-        if changed:
-            self._document = None
-        self._applied += 1
-        if self._applied % _COPIED_EVERY == 0:
-            self._copies = [*self._copies[1 - _COPIES :], (self._applied, _copy(self._state))]
-        return changed
-
-    def anew(self, entries: Sequence[Entry], place: int) -> None:
-        """Folds all entries, those before `place` being the ones that were folded before."""
-        self._forget(place)
-        self._applied, state = self._copies[-1] if self._copies else (0, self.projection.initial())
-        self._state = _copy(state)
-        self._document = None
-        for entry in entries[self._applied :]:
-            self.apply(entry)
-
-    def shift(self, place: int) -> None:
-        """An entry that this fold does not heed now stands at `place`."""
-        self._forget(place)
-        self._applied += 1
+        self.is_of_standing = projection.input == "effective"
+        self.strands = [Strand(part, self.is_of_standing) for part in projection.parts]
+        self._members = {name: each for part in projection.parts for name, each in nothing(part).items()}
+        self._renewed: set[Strand] = set()
+        self._document = projection.document(self._members.copy())
 
     def document(self) -> Document:
-        if self._document is None:
-            self._document = self.projection.document(self._state)
+        if self._renewed:
+            for strand in self._renewed:
+                self._members.update(strand.members())
+            self._renewed.clear()
+            self._document = self.projection.document(self._members.copy())
         return self._document
 
     def changes(self, before: Document | None) -> list[Change]:
         return between(f"/{self.projection.name}", before, self.document())
 
-    def _forget(self, place: int) -> None:
+    def renew(self, strand: "Strand") -> None:
+        """What this strand makes may be other than it was."""
+        self._renewed.add(strand)
+
+
+class Strand:
+    """One part with the events that it heeded, in their order, and (where some may come late) copies of its state
+    from before, so that it need not fold anew from the start."""
+
+    __slots__ = ("_copies", "_entries", "_is_copied", "_state", "part")
+
+    def __init__(self, part: Part, is_copied: bool) -> None:
+        self.part = part
+        self._is_copied = is_copied
+        self._entries: list[Entry] = []
+        self._state: State | None = None
+        self._copies: list[tuple[int, State]] = []
+
+    def insert(self, entry: Entry, later: Collection[int]) -> bool:
+        """Adds an entry before those of whose `id` is in `later`; whether what this makes may have changed."""
+        entries = self._entries
+        place = len(entries)
+        while place and id(entries[place - 1]) in later:
+            place -= 1
+        if place == len(entries):
+            return self._apply(entry)
+        entries.insert(place, entry)
+        self._again(place)
+        return True
+
+    def anew(self, standing: Sequence[Entry]) -> None:
+        self._entries = [entry for entry in standing if self.part.heeds(type(entry.fact))]
+        self._again(0)
+
+    def members(self) -> Document:
+        return nothing(self.part) if self._state is None else self.part.members(self._state)
+
+    def _again(self, place: int) -> None:
+        """Folds what stands at `place` and after it."""
         while self._copies and self._copies[-1][0] > place:
             self._copies.pop()
+        start, state = self._copies[-1] if self._copies else (0, None)
+        entries = self._entries
+        self._entries = entries[:start]
+        self._state = None if state is None else _copy(state)
+        for entry in entries[start:]:
+            self._apply(entry)
+
+    def _apply(self, entry: Entry) -> bool:
+        part, fact = self.part, entry.fact
+        state = self._state
+        if state is None:
+            state = self._state = part.initial()
+        handler = part.handlers.get(type(fact))
+        changed = part.every is not None and part.every(state, fact, entry)
+        if handler is not None:
+            handler(state, fact, entry)
+            changed = True
+        self._entries.append(entry)
+        if self._is_copied and len(self._entries) % _COPIED_EVERY == 0:
+            self._copies = [*self._copies[1 - _COPIES :], (len(self._entries), _copy(state))]
+        return changed
 
 
 def _copy(state: State) -> State:
     """What stands in a state's lists and dicts is never changed, only they are; a state is a dataclass of such."""
-    copied = copy(state)
+    copied = object.__new__(type(state))
     for name, value in vars(state).items():
-        if isinstance(value, dict | list):
-            setattr(copied, name, value.copy())
+        setattr(copied, name, value.copy() if isinstance(value, dict | list) else value)
     return copied

@@ -15,12 +15,16 @@ _APPOINTMENT_FIELDS = (
 
 
 @dataclass
-class Visits:
+class Appointments:
     appointments: dict[str, Document] = field(default_factory=dict)
+
+
+@dataclass
+class Referrals:
     referrals: dict[str, Document] = field(default_factory=dict)
 
 
-def _appointment(state: Visits, entry: Entry) -> Document:
+def _appointment(state: Appointments, entry: Entry) -> Document:
     """What is known of this appointment, in a new dict that may be changed."""
     found = state.appointments.get(entry.stream, {}).copy()
     if not found:
@@ -30,7 +34,7 @@ def _appointment(state: Visits, entry: Entry) -> Document:
     return found
 
 
-def _booked(state: Visits, _: appointment.AppointmentBooked, entry: Entry) -> None:
+def _booked(state: Appointments, _: appointment.AppointmentBooked, entry: Entry) -> None:
     """A booking for another time is a reschedule; one for the same time only tells more."""
     found, booking = _appointment(state, entry), entry.item
     moved = NOT_RECORDED not in (found["start"], booking["start"]) and found["start"] != booking["start"]
@@ -42,7 +46,7 @@ def _booked(state: Visits, _: appointment.AppointmentBooked, entry: Entry) -> No
     found["status"] = entry.stamped("booked")
 
 
-def _attended(state: Visits, fact: appointment.AppointmentAttended, entry: Entry) -> None:
+def _attended(state: Appointments, fact: appointment.AppointmentAttended, entry: Entry) -> None:
     found, attended = _appointment(state, entry), entry.item
     _tell(found, attended, entry)
     found["status"] = entry.stamped("attended")
@@ -56,13 +60,13 @@ def _tell(found: Document, told: Document, entry: Entry) -> None:
 
 
 def _over(status: str, reason: str) -> Handler:
-    def handle(state: Visits, _: Any, entry: Entry) -> None:
+    def handle(state: Appointments, _: Any, entry: Entry) -> None:
         _appointment(state, entry)["status"] = entry.stamped(status) | {"reason": entry.item[reason]}
 
     return handle
 
 
-def _change_requested(state: Visits, _: appointment.ChangeRequestedByPatient, entry: Entry) -> None:
+def _change_requested(state: Appointments, _: appointment.ChangeRequestedByPatient, entry: Entry) -> None:
     """Only the hospital's answer moves the slot, so it is not touched here."""
     found = _appointment(state, entry)
     found["changes"] = [*found["changes"], entry.item | {"answer": missing()}]
@@ -70,7 +74,7 @@ def _change_requested(state: Visits, _: appointment.ChangeRequestedByPatient, en
 
 
 def _change_answered(answer: str, status: str) -> Handler:
-    def handle(state: Visits, _: Any, entry: Entry) -> None:
+    def handle(state: Appointments, _: Any, entry: Entry) -> None:
         found = _appointment(state, entry)
         told = entry.stamped(answer) | {"reason": entry.item.get("reason", NOT_RECORDED)}
         *earlier, last = found["changes"] or [None]
@@ -85,7 +89,7 @@ def _change_answered(answer: str, status: str) -> Handler:
     return handle
 
 
-def _outcome_recorded(state: Visits, fact: appointment.AppointmentOutcomeRecorded, entry: Entry) -> None:
+def _outcome_recorded(state: Appointments, fact: appointment.AppointmentOutcomeRecorded, entry: Entry) -> None:
     _appointment(state, entry)["outcome"] = entry.stamped(fact.outcome)
 
 
@@ -95,7 +99,7 @@ _REFERRAL_FIELDS = (
 )
 
 
-def _referral(state: Visits, entry: Entry) -> Document:
+def _referral(state: Referrals, entry: Entry) -> Document:
     """What is known of this referral, in a new dict that may be changed."""
     found = state.referrals.get(entry.stream, {}).copy()
     if not found:
@@ -105,7 +109,7 @@ def _referral(state: Visits, entry: Entry) -> Document:
     return found
 
 
-def _received(state: Visits, _: referral.ReferralReceived, entry: Entry) -> None:
+def _received(state: Referrals, _: referral.ReferralReceived, entry: Entry) -> None:
     found, told = _referral(state, entry), entry.item
     found |= {name: told[name] for name in _REFERRAL_FIELDS if told[name] != NOT_RECORDED} | entry.stamp
     for name in ("priority", "provider"):
@@ -117,7 +121,7 @@ def _received(state: Visits, _: referral.ReferralReceived, entry: Entry) -> None
 def _step(step: str, is_status: bool, sets: tuple[str, str] | None = None) -> Handler:
     """`sets` names the field of the referral that the fact's own field gives a new value."""
 
-    def handle(state: Visits, _: Any, entry: Entry) -> None:
+    def handle(state: Referrals, _: Any, entry: Entry) -> None:
         found, told = _referral(state, entry), entry.item
         found["steps"] = [*found["steps"], {"step": step, **told}]
         if is_status:
@@ -128,7 +132,7 @@ def _step(step: str, is_status: bool, sets: tuple[str, str] | None = None) -> Ha
     return handle
 
 
-HANDLERS: Handlers = MappingProxyType(
+APPOINTMENTS: Handlers = MappingProxyType(
     {
         appointment.AppointmentBooked: _booked,
         appointment.AppointmentAttended: _attended,
@@ -140,6 +144,10 @@ HANDLERS: Handlers = MappingProxyType(
         appointment.ChangeConfirmed: _change_answered("confirmed", "change-confirmed"),
         appointment.ChangeRefused: _change_answered("refused", "booked"),
         appointment.AppointmentOutcomeRecorded: _outcome_recorded,
+    }
+)
+REFERRALS: Handlers = MappingProxyType(
+    {
         referral.ReferralReceived: _received,
         referral.ReferralTriaged: _step("triaged", is_status=True),
         referral.ReferralDowngraded: _step("downgraded", is_status=False, sets=("priority", "to")),

@@ -41,10 +41,11 @@ def at_most(name: str, values: Sequence[float], bar: float | None, unit: str = "
     return Figure(name, value, unit, None, None, bar, None if bar is None else value <= bar)
 
 
-def times_at_most(name: str, ours: Sequence[float], floor: Sequence[float], most: float) -> Figure:
-    """Times in ms that may be at most `most` times the floor's."""
+def times_at_most(name: str, ours: Sequence[float], floor: Sequence[float], most: float | None) -> Figure:
+    """Times in ms that may be at most `most` times the floor's; None: told only."""
     ratio = statistics.median([a / b for a, b in zip(ours, floor, strict=True)])
-    return Figure(name, statistics.median(ours), "ms", statistics.median(floor), ratio, most, ratio <= most)
+    met = None if most is None else ratio <= most
+    return Figure(name, statistics.median(ours), "ms", statistics.median(floor), ratio, most, met)
 
 
 def percentile(values: Iterable[float], percent: float) -> float:

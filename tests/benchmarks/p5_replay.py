@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from statistics import median
 from typing import Any
 from uuid import UUID
@@ -13,6 +13,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from consumers.messages import RawMessage
 from consumers.pipeline import Pipeline
+from infra.garbage import spare_what_is_held
 from infra.payloads import COLUMNS
 from infra.writer import Writer
 from projections import documents
@@ -21,6 +22,7 @@ from projections.reading import Reader, Reading
 from projections.replay import Audience, steps
 from tests.benchmarks.figures import Figure, at_most, times_at_most
 from tests.benchmarks.lab import Lab
+from tests.benchmarks.stock_replay import StockAuditor
 from tests.benchmarks.traffic import fill, in_rounds, patients, reports
 from tests.conftest import Database
 
@@ -48,8 +50,10 @@ def run(lab: Lab) -> list[Figure]:
     for size in SIZES:
         lab.say(f"P5: a log of {size:,} events")
         logs[size] = _log(lab, size)
-    lab.say("P5: replaying")
-    return _figures(asyncio.run(_measure(logs)))
+    with closing(StockAuditor(lab, "p5_stock", [reports(person, EVENTS) for person in range(WATCHED)])) as stock:
+        lab.say("P5: replaying")
+        spare_what_is_held()  # as the process does that serves replays
+        return _figures(asyncio.run(_measure(logs, stock)))
 
 
 def _log(lab: Lab, size: int) -> tuple[Database, list[UUID]]:
@@ -108,7 +112,7 @@ class Auditor:
             await cursor.fetchall()
 
 
-async def _measure(logs: Mapping[int, tuple[Database, list[UUID]]]) -> dict[str, list[float]]:
+async def _measure(logs: Mapping[int, tuple[Database, list[UUID]]], stock: StockAuditor) -> dict[str, list[float]]:
     """Median milliseconds by what was done, for each turn."""
     measured: dict[str, list[float]] = {}
     async with AsyncExitStack() as stack:
@@ -122,7 +126,16 @@ async def _measure(logs: Mapping[int, tuple[Database, list[UUID]]]) -> dict[str,
                 if turn > 0:  # the first turn warms the server's and the process's caches
                     measured.setdefault(f"replay {size}", []).append(replayed)
                     measured.setdefault(f"select {size}", []).append(selected)
+            if turn > 0:
+                measured.setdefault("stock", []).append(median(_ms_of(stock, person) for person in stock.persons))
     return measured
+
+
+def _ms_of(stock: StockAuditor, person: list[UUID]) -> float:
+    began = time.perf_counter()
+    if not stock.replay(person):
+        raise ValueError("nothing was replayed")
+    return (time.perf_counter() - began) * 1000
 
 
 async def _median_ms(once: Callable[[UUID], Awaitable[None]], watched: list[UUID]) -> float:
@@ -139,6 +152,7 @@ def _figures(measured: Mapping[str, list[float]]) -> list[Figure]:
     ours, floor = measured[f"replay {large}"], measured[f"select {large}"]
     grown = f"P5 replay in {large:,} against {small:,} events in the log"
     return [
+        times_at_most("P5 replay against stock", ours, measured["stock"], None),
         at_most("P5 replay of 200 events with every difference, p50", ours, MOST_MS),
         times_at_most("P5 replay against select of the rows", ours, floor, MOST_OF_FLOOR),
         times_at_most(grown, ours, measured[f"replay {small}"], MOST_GROWTH),
