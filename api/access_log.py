@@ -29,7 +29,7 @@ async def accesses(
     before = cursors.place(cursor, _NEWEST)
     await wait_for(subject, None)
     rows = await services.accesses.of(subject.patient_id, subject.reader, before, limit + 1)
-    page: Document = {"accesses": [_told(row, subject.audience) for row in rows[:limit]]}
+    page: Document = {"accesses": [told(row, subject.audience) for row in rows[:limit]]}
     headers = {}
     if len(rows) > limit:
         page["next"] = cursors.cursor(rows[limit - 1].access_id)
@@ -37,8 +37,8 @@ async def accesses(
     return json_response(page, headers=headers)
 
 
-def _told(row: Access, audience: Audience) -> Document:
-    told = {
+def told(row: Access, audience: Audience) -> Document:
+    open_to_all = {
         "at": row.at.isoformat(),
         "role": row.role,
         "organisation": row.organisation or NOT_RECORDED,
@@ -46,5 +46,5 @@ def _told(row: Access, audience: Audience) -> Document:
         "outcome": row.outcome,
     }
     if audience is Audience.PATIENT:
-        return told  # what was read would say what there is to read
-    return told | {"actor": row.actor, "what": row.projection or NOT_RECORDED}
+        return open_to_all  # what was read would say what there is to read
+    return open_to_all | {"actor": row.actor, "what": row.projection or NOT_RECORDED}

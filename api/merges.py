@@ -6,7 +6,8 @@ from uuid import UUID
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from api.answers import computed, respond
+from api.access_log import told
+from api.answers import computed, json_response, respond
 from api.commands import Asked, submit
 from api.corrections import Reason, Why
 from api.problems import ApiProblem
@@ -38,6 +39,12 @@ async def previewed(subject: Keeper, patient: UUID) -> Response:
 async def merge(intent: ByKeeper, body: Retired) -> Response:
     receive = ReceiveMerge(patient=body.patient, reason=body.reason)
     return await _both(intent, body.patient, body, receive, lambda ours: MergeInto(survivor=ours, reason=body.reason))
+
+
+@routes.get("/{patient}/accesses", summary="What was read and done while that record was part of this one")
+async def accesses_while_merged(subject: Keeper, patient: UUID) -> Response:
+    rows = await subject.services.accesses.while_merged(subject.patient_id, patient, subject.reader)
+    return json_response({"accesses": [told(row, subject.audience) for row in rows]})
 
 
 @routes.post("/{patient}/reversal", status_code=201, summary="Part a joined record from this one again")

@@ -48,7 +48,8 @@ _ALLOWED = sql.SQL(  # only constants of these modules
     + NOTED
     + """
     select a.allowed and (%(stream)s::uuid is null or exists (
-        select from log.events e where e.stream_id = %(stream)s::uuid and e.patient_id = a.patient_id
+        select from log.events e where e.stream_id = %(stream)s::uuid
+                                   and (e.patient_id = a.patient_id or log.person_of(e.patient_id) = a.patient_id)
                                    and starts_with(e.type, %(category)s::text || '.')))
       from answer a, noted"""
 )
@@ -67,6 +68,28 @@ _ACCESSES = sql.SQL(
          order by access_id desc limit %(most)s::integer
       ) r on true
      order by r.access_id desc"""
+)
+# While another record was part of this one: from each merge to the parting that followed, if one did.
+_WHILE_MERGED = sql.SQL(
+    "with"  # noqa: S608
+    + VERDICT
+    + ", answer as (select * from verdict),"
+    + NOTED
+    + """,
+    merged as (
+        select began.recorded_at as since,
+               (select parted.recorded_at from log.merges p join log.events parted on parted.position = p.position
+                 where p.patient_id = m.patient_id and not p.joined and p.position > m.position
+                 order by p.position limit 1) as until
+          from answer a join log.merges m on m.into_id = a.patient_id and m.patient_id = %(retired)s::uuid and m.joined
+          join log.events began on began.position = m.position
+    )
+    select a.allowed, r.access_id, r.at, r.actor, r.role, r.organisation, r.purpose, r.outcome, r.projection
+      from answer a
+      cross join noted
+      left join access.reads r on a.allowed and r.patient_id = a.patient_id and exists (
+        select from merged m where r.at >= m.since and (m.until is null or r.at < m.until))
+     order by r.access_id"""
 )
 _NOTE = """insert into access.reads (actor, role, organisation, purpose, outcome, projection, correlation_id)
            values (%(actor)s, %(role)s, %(organisation)s, %(purpose)s, %(outcome)s, %(projection)s, %(correlation)s)"""
@@ -105,6 +128,16 @@ class Accesses:
         statement = _ACCESSES.format(through=sql.SQL("null::bigint"), answer=sql.SQL("null::bytea"), team=_TEAM, at=NOW)
         asked = _asked(patient_id, reader, "accesses", "read") | {"before": before, "most": most}
         rows = await self._rows(statement, asked)
+        if not rows[0][0]:
+            raise Refused
+        return [Access(*row[1:]) for row in rows if row[1] is not None]
+
+    async def while_merged(self, patient_id: UUID | None, retired: UUID, reader: Reader) -> list[Access]:
+        """Oldest first, all that was done with this record while `retired` was part of it. Raises Refused."""
+        statement = _WHILE_MERGED.format(
+            through=sql.SQL("null::bigint"), answer=sql.SQL("null::bytea"), team=_TEAM, at=NOW
+        )
+        rows = await self._rows(statement, _asked(patient_id, reader, "accesses", "read") | {"retired": retired})
         if not rows[0][0]:
             raise Refused
         return [Access(*row[1:]) for row in rows if row[1] is not None]

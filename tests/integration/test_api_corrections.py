@@ -14,6 +14,7 @@ from tests.conftest import Database
 
 pytestmark = pytest.mark.postgres
 
+NEED_RAISED = NeedRaised.stored
 WHY = {"reason": "Sent under the wrong number"}
 
 
@@ -109,3 +110,33 @@ def test_records_are_previewed_merged_and_parted(world: World, maria: UUID, john
 
     assert world.command(f"{base}/{maria}/reversal", keeper(world), WHY).status_code == 201
     assert world.command(f"{base}/{maria}/reversal", keeper(world), WHY).status_code == 409
+
+
+def test_either_id_and_either_number_answer_for_the_merged_person(
+    world: World, maria: UUID, john: UUID, need: str
+) -> None:
+    base, body = f"/v1/patients/{john}/merges", {"patient": str(maria), "reason": "Registered twice"}
+    assert world.command(base, keeper(world), body).status_code == 201
+    assert needs(world, john) == needs(world, maria) == [("n-1", "work")]
+    for number in (JOHN, MARIA):
+        mine = world.get("/v1/me", world.patient(number))
+        assert (mine.status_code, mine.json()["patient_id"]) == (200, str(john))
+    raised = world.command("/v1/me/plan/needs", world.patient(MARIA), {"concern": "sleep"})
+    assert raised.status_code == 201
+    assert len(needs(world, john)) == 2
+
+    assert world.command(f"{base}/{maria}/reversal", keeper(world), WHY).status_code == 201
+    assert (needs(world, john), needs(world, maria)) == ([], [("n-1", "work")])
+    meanwhile = world.get(f"{base}/{maria}/accesses", keeper(world)).json()["accesses"]
+    assert {"read", "command"} <= {each["outcome"] for each in meanwhile}
+    assert "patient" in {each["role"] for each in meanwhile}
+    assert world.get(f"{base}/{uuid4()}/accesses", keeper(world)).json() == {"accesses": []}
+    written = next(line for line in history_of(world, john) if "merged_with" in line and line["kind"] == NEED_RAISED)
+    event = f"/v1/patients/{john}/events/{written['event']}"
+    assert world.command(f"{event}/assignment", keeper(world), WHY).status_code == 201
+    assert [concern for _, concern in needs(world, john)] == ["sleep"]
+
+
+def history_of(world: World, patient: UUID) -> list[Any]:
+    lines: list[Any] = world.get(f"/v1/patients/{patient}/history", world.staff("auditor")).json()["lines"]
+    return lines
