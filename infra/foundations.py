@@ -9,6 +9,7 @@ from pathlib import Path
 import psycopg
 
 from infra.children import StartError, is_free
+from infra.evidence import signing_key
 from infra.keys import FileKeyProvider
 from infra.local_issuer import local_issuer
 from infra.migrate import migrate, prepare
@@ -41,6 +42,8 @@ def only_one(data_dir: Path) -> Iterator[bool]:
 def absolute(settings: Settings) -> Settings:
     """The same settings for processes that run in another folder."""
     folders = {"data_dir": settings.data_dir.absolute(), "examples_dir": settings.examples_dir.absolute()}
+    if settings.checkpoints_dir is not None:
+        folders["checkpoints_dir"] = settings.checkpoints_dir.absolute()
     return settings.model_copy(update=folders)
 
 
@@ -64,12 +67,17 @@ def prepare_database(server: EmbeddedPostgres) -> list[str]:
 
 
 def prepare_secrets(settings: Settings) -> None:
-    """The key-encryption key and the local issuer's keys, made where they are missing and never replaced."""
+    """The key-encryption key, the key that signs checkpoints and the local issuer's keys, made where they are missing
+    and never replaced."""
     path = settings.key_encryption_file()
     if settings.key_provider == "file" and not path.exists():
         _refuse_if_keys_are_wrapped(settings, path)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         FileKeyProvider.generate(path)
+    signing = settings.signing_key_file()
+    if not signing.exists():
+        signing.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        signing_key.generate(signing)
     _ = local_issuer(settings).jwks_path
 
 

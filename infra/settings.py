@@ -34,6 +34,7 @@ class Role(StrEnum):
     READER = "reader"
     AUDITOR = "auditor"
     CUSTODIAN = "custodian"
+    SEALER = "sealer"
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,8 @@ class Settings(BaseSettings):
     """Reads the log and the access log."""
     database_url_custodian: SecretStr | None = None
     """Wraps keys anew, and destroys those of patients; no running process needs it."""
+    database_url_sealer: SecretStr | None = None
+    """Seals the access log, keeps the Merkle tree; sees positions and hashes alone."""
 
     kafka_bootstrap: str | None = None
     """Brokers as `host:port,host:port`; unset in development: the embedded one."""
@@ -95,6 +98,14 @@ class Settings(BaseSettings):
     """Ledger of destroyed keys, kept and backed up apart from the database; unset in development: under DATA_DIR."""
     destruction_delay_hours: float | None = Field(default=None, ge=0)
     """From a destruction's confirmation to when it may be carried out; unset: 168, in development 1."""
+    log_origin: str | None = None
+    """Name of the log in its checkpoints, such as `pathway.example/log`; unset in development: `localhost/log`."""
+    checkpoint_key_file: Path | None = None
+    """Ed25519 key that signs checkpoints, as PEM; unset in development: a generated one under DATA_DIR."""
+    checkpoints_dir: Path | None = None
+    """Folder of signed checkpoints, away from the database; unset in development: one under DATA_DIR."""
+    checkpoint_seconds: float = Field(default=5.0, gt=0)
+    """How often a checkpoint is signed when there is something new."""
 
     patient_issuer: str | None = None
     patient_audience: str | None = None
@@ -162,6 +173,23 @@ class Settings(BaseSettings):
         """Long enough for whoever should object to hear of it."""
         unset = 1.0 if self.in_development else 168.0
         return timedelta(hours=unset if self.destruction_delay_hours is None else self.destruction_delay_hours)
+
+    def log_name(self) -> str:
+        """Origin of the log of events, as long as no epoch was opened anew."""
+        if self.log_origin is None:
+            self._only_in_development("LOG_ORIGIN")
+        return self.log_origin or "localhost/log"
+
+    def signing_key_file(self) -> Path:
+        """The file that holds, or in development will hold, the key that signs checkpoints."""
+        if self.checkpoint_key_file is None:
+            self._only_in_development("CHECKPOINT_KEY_FILE")
+        return self.checkpoint_key_file or self.secrets_dir / "checkpoint-key.pem"
+
+    def checkpoints_folder(self) -> Path:
+        if self.checkpoints_dir is None:
+            self._only_in_development("CHECKPOINTS_DIR")
+        return self.checkpoints_dir or self.data_dir / "checkpoints"
 
     def issuer(self, of: Literal["patient", "staff", "system"]) -> Issuer | None:
         """Who signs the tokens of these people; None in development means the local issuer."""

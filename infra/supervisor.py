@@ -40,6 +40,7 @@ MOST_FAILURES = 4
 PROCESSES: dict[str, tuple[tuple[str, ...], tuple[Role, ...]]] = {
     "consumers": (("consumers", "run"), (Role.WRITER,)),
     "projections": (("projections", "run"), (Role.PROJECTOR,)),
+    "checkpoint": (("infra", "checkpoint", "run"), (Role.SEALER,)),
     "api": (("api", "serve"), (Role.WRITER, Role.READER, Role.AUDITOR, Role.PROJECTOR)),
 }
 

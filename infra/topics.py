@@ -40,7 +40,8 @@ def topics(settings: Settings) -> list[Topic]:
     return [
         Topic(settings.events_topic, partitions=6),
         Topic(settings.signals_topic, partitions=3),
-        Topic(settings.checkpoints_topic, partitions=1),
+        # What was signed is never forgotten: it holds no patient data, and its end says where the log must go on.
+        Topic(settings.checkpoints_topic, partitions=1, configuration={"retention.ms": "-1"}),
     ]
 
 

@@ -4,7 +4,7 @@ do $$
 declare
     service text;
 begin
-    foreach service in array array['owner', 'writer', 'projector', 'reader', 'auditor', 'custodian'] loop
+    foreach service in array array['owner', 'writer', 'projector', 'reader', 'auditor', 'custodian', 'sealer'] loop
         if not exists (select from pg_roles where rolname = service) then
             execute format('create role %I login nosuperuser nocreatedb nocreaterole', service);
         end if;

@@ -140,6 +140,7 @@ def test_it_opens_tells_its_stories_stops_and_goes_on_where_it_was(run: Run) -> 
     stories = [line for line in run.wait_for_stories().splitlines() if "make token ROLE=" in line]
     events = _events(run)
     _the_stories_can_be_read(run)
+    _what_happened_is_signed(run, events)
     _no_log_names_a_patient(run)
 
     assert run.end(signal.SIGTERM) < STOP_SECONDS / 2
@@ -172,6 +173,18 @@ def _the_stories_can_be_read(run: Run) -> None:
     door.close()
     checked = json.loads(run.command("infra", "check", "--json").stdout)
     assert [each for each in checked if not each["passed"]] == []
+
+
+def _what_happened_is_signed(run: Run, events: int) -> None:
+    signed = json.loads(run.command("infra", "checkpoint", "--json").stdout)
+    assert {each["log"]: each["origin"] for each in signed} == {
+        "events": "localhost/log",
+        "accesses": "localhost/log/accesses",
+    }
+    assert next(each["size"] for each in signed if each["log"] == "events") >= events
+    for each in signed:
+        kept = run.folder / "data" / "checkpoints" / f"{each['log']}.checkpoint"
+        assert kept.read_text().startswith(each["origin"])
 
 
 def _no_log_names_a_patient(run: Run) -> None:

@@ -11,7 +11,7 @@ from tests.works import CARE_PLAN_NEED, work
 
 pytestmark = pytest.mark.postgres
 
-SERVICES = ("writer", "projector", "reader", "auditor", "custodian")
+SERVICES = ("writer", "projector", "reader", "auditor", "custodian", "sealer")
 ROLES = ("owner", *SERVICES)
 EVERYTHING = "select insert update delete truncate"
 OWN_SCHEMA = dict.fromkeys(("read.checkpoints", "read.parked"), EVERYTHING)
@@ -19,6 +19,7 @@ LOG = (
     "destructions", "epoch", "events", "identifiers", "keys", "library_events", "library_tracking", "merges",
     "monthly_keys", "offsets", "raw_messages", "receipts", "rejected", "retired_key_versions", "suppressed",
 )  # fmt: skip
+EVIDENCE = ("log.checkpoints", "log.tiles")
 
 PROJECTORS = ("destructions", "epoch", "events", "keys", "merges")
 READERS = ("destructions", "epoch", "events", "identifiers", "keys", "merges", "rejected")
@@ -29,7 +30,10 @@ MAY: dict[str, dict[str, str]] = {
     # The owner migrates; even so, what was recorded stays. It owns the view too, but a view of events changes events.
     "owner": dict.fromkeys((f"log.{name}" for name in LOG), EVERYTHING)
     | OWN_SCHEMA
-    | dict.fromkeys(("log.events", "log.library_events", "log.merges", "access.reads"), "select insert"),
+    | {"access.sealed": EVERYTHING}
+    | dict.fromkeys(
+        ("log.events", "log.library_events", "log.merges", "access.reads", "access.leaves", *EVIDENCE), "select insert"
+    ),
     "writer": dict.fromkeys((f"log.{name}" for name in LOG if name != "retired_key_versions"), "select")
     | {"log.library_tracking": "select insert update"},
     "projector": dict.fromkeys(
@@ -37,29 +41,38 @@ MAY: dict[str, dict[str, str]] = {
     )
     | OWN_SCHEMA,
     "reader": dict.fromkeys((f"log.{name}" for name in READERS), "select")
-    | dict.fromkeys(("read.checkpoints", "read.parked"), "select")
+    | dict.fromkeys(("read.checkpoints", "read.parked", "access.leaves", *EVIDENCE), "select")
     | {"access.reads": "select insert"},
     "auditor": dict.fromkeys((f"log.{name}" for name in LOG if not name.startswith("library")), "select")
-    | dict.fromkeys(("access.reads", "read.checkpoints", "read.parked"), "select"),
+    | dict.fromkeys(
+        ("access.leaves", "access.reads", "access.sealed", "read.checkpoints", "read.parked", *EVIDENCE), "select"
+    ),
     "custodian": dict.fromkeys((f"log.{name}" for name in LOG if name not in NOT_THE_CUSTODIANS), "select"),
+    # Of events and sealed accesses it may read positions and leaves alone, which is not everything.
+    "sealer": {"log.epoch": "select"} | dict.fromkeys(EVIDENCE, "select insert"),
 }
 MAY_CALL: dict[str, set[str]] = {
     "writer": {"append", "append_library_events", "discard", "monthly_key", "person_of"},
     "projector": {"person_of", "position_at"},
-    "reader": {"person_of", "position_at"},
-    "auditor": {"leaf", "person_of", "position_at"},
+    "reader": {"person_of", "position_at", "tile_hashes"},
+    "auditor": {"access_leaf", "leaf", "person_of", "position_at", "tile_hashes", "told"},
     "custodian": {"key_version", "retire_key_version", "rewrap"},
+    "sealer": {"seal_accesses", "tile_hashes"},
 }
 
 
 @pytest.fixture
 def filled(database: Database, writer: Any) -> Database:
-    """One event, one merge, and one access by the reader, so that rows are there to be changed."""
+    """One event, one merge, one access by the reader, and what proves them, so that rows are there to be changed."""
     writer.submit(work("1", CARE_PLAN_NEED))
     with database.connect("owner") as owner:
         owner.execute("insert into log.merges values (1, gen_random_uuid(), gen_random_uuid(), true)")
     with database.connect("reader") as reader:
         reader.execute("insert into access.reads (actor, role, purpose, outcome) values ('a', 'auditor', 'p', 'ok')")
+    with database.connect("sealer") as sealer:
+        sealer.execute("select log.seal_accesses()")
+        sealer.execute("insert into log.tiles values ('events', 0, 0, %s, %s)", [bytes(32), bytes(8192)])
+        sealer.execute("insert into log.checkpoints values ('events', 'o', 1, '', '')")
     return database
 
 
@@ -113,6 +126,25 @@ def test_a_role_may_do_what_it_must_and_nothing_else(filled: Database, role: str
 def test_the_owner_is_told_that_the_log_is_append_only(filled: Database, table: str, verb: str) -> None:
     with filled.connect("owner") as owner, pytest.raises(psycopg.errors.InsufficientPrivilege, match="append-only"):
         owner.execute(statement(verb, table, relations(filled)[table]))
+
+
+def test_a_sealer_sees_hashes_and_nothing_that_they_cover(filled: Database) -> None:
+    seen = set()
+    with filled.connect("sealer") as sealer:
+        for table, column in (("log.events", "leaf_hash"), ("access.leaves", "leaf_hash")):
+            for name in columns(filled, table):
+                if is_allowed(sealer, sql.SQL(f"select {name} from {table} limit 0").format()):
+                    seen.add(f"{table}.{name}")
+            assert f"{table}.{column}" in seen
+    assert seen == {
+        f"{table}.{name}" for table in ("log.events", "access.leaves") for name in ("position", "leaf_hash")
+    }
+
+
+def columns(database: Database, table: str) -> list[str]:
+    with database.connect("owner") as owner:
+        cursor = owner.execute(sql.SQL("select * from {} limit 0").format(sql.Identifier(*table.split("."))))
+        return [each.name for each in cursor.description or ()]
 
 
 def test_a_reader_cannot_backdate_an_access(filled: Database) -> None:
