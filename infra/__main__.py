@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 
 from consumers.outcomes import markdown, outcome_table
-from infra import checkpoint_cli, logging
+from infra import checkpoint_cli, logging, verify_cli
 from infra.checks import checks
 from infra.children import StartError
 from infra.demo import DEMO_SEED, NoSuchPatient, any_care_lead, demo_people, patient_state
@@ -43,6 +43,7 @@ cli = typer.Typer(
 )
 cli.add_typer(keys_cli, name="keys")
 cli.add_typer(checkpoint_cli.cli, name="checkpoint")
+cli.command()(verify_cli.verify)
 console = Console()
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 # What a person at the terminal can mend: said in one line, without a trace.

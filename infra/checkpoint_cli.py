@@ -18,7 +18,7 @@ from rich.table import Column, Table
 from infra import logging
 from infra.children import is_free
 from infra.evidence import epochs, signing_key
-from infra.evidence.notes import Signer, to_base64
+from infra.evidence.notes import NoteRefused, Signer, to_base64
 from infra.evidence.outside import Outside
 from infra.evidence.sealing import Measurements, Sealing
 from infra.evidence.signer import LogSigner, Published, Signed, SigningRefused, log_names, newest_kept
@@ -26,7 +26,7 @@ from infra.evidence.tiles import Tiles
 from infra.evidence.topic import CheckpointTopic, TopicSilent
 from infra.settings import Role, Settings, load_settings
 
-REFUSALS = (SigningRefused, TopicSilent, epochs.NothingBroken)
+REFUSALS = (SigningRefused, TopicSilent, NoteRefused, epochs.NothingBroken)
 _PATIENCE_SECONDS = 30.0
 
 cli = typer.Typer(help="Sign what the log holds, show what was signed, open a new epoch.", add_completion=False)
