@@ -14,9 +14,10 @@ from starlette.concurrency import run_in_threadpool
 from api.identity import Identity, trusts
 from consumers.pipeline import Pipeline
 from domain import cancer_codes
-from infra.key_providers import key_provider
+from infra.key_providers import key_provider, ledger
 from infra.keys import KeyRing
 from infra.log import Log
+from infra.reapplying import refuse_unapplied
 from infra.settings import Issuer, Role, Settings
 from infra.writer import Writer
 from projections.accesses import Accesses
@@ -43,8 +44,11 @@ class Services:
 
 @asynccontextmanager
 async def opened(settings: Settings, most_connections: int = 10) -> AsyncIterator[Services]:
-    """Raises SettingsError, KeyUnusable, psycopg.Error, PoolTimeout where something that must be there is not."""
+    """Raises SettingsError, KeyUnusable, psycopg.Error, PoolTimeout where something that must be there is not;
+    Unapplied, LedgerBroken where a restore has brought back what was destroyed."""
     provider = key_provider(settings)
+    with psycopg.connect(settings.database_url(Role.READER)) as reader:
+        refuse_unapplied(reader, ledger(settings))
     readers: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
         settings.database_url(Role.READER), open=False, min_size=2, max_size=most_connections,
         timeout=_POOL_WAIT_SECONDS, max_waiting=200, kwargs={"autocommit": True},
@@ -57,11 +61,14 @@ async def opened(settings: Settings, most_connections: int = 10) -> AsyncIterato
         await readers.wait()
         keys = KeyRing(provider)
         with rejections:
-            writer = Writer(Log(lambda: psycopg.connect(writing, autocommit=True), keys), keys)
+            read_keys = KeyRing(provider)
+            store = Log(lambda: psycopg.connect(writing, autocommit=True), keys)
+            writer = Writer(store, keys)
+            writer.heed_destructions_for(read_keys)
             try:
                 yield Services(
                     settings=settings,
-                    reading=Reading(readers, read_keys := KeyRing(provider)),
+                    reading=Reading(readers, read_keys),
                     accesses=Accesses(readers, read_keys),
                     writer=writer,
                     pipeline=Pipeline(keys, cancer_codes.load()),

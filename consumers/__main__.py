@@ -24,9 +24,12 @@ from consumers.publish import DEFAULT_SOURCE, NotPublished, messages_of, send
 from consumers.schemas import schema, schemas
 from infra import logging
 from infra.garbage import spare_what_is_held
-from infra.key_providers import key_provider
+from infra.key_providers import key_provider, ledger
 from infra.keys import KeyRing
+from infra.ledger import LedgerBroken
 from infra.log import Log
+from infra.reapplying import refuse_unapplied
+from infra.rotation import CustodyRefused
 from infra.settings import Role, Settings, SettingsError, load_settings
 from infra.writer import Writer
 
@@ -59,6 +62,8 @@ def run(metrics_port: Annotated[int, typer.Option(help="Port for Prometheus on l
     """Consume until stopped; SIGTERM finishes the batch in hand."""
     settings = load_settings()
     logging.configure("consumers", settings.log_level)
+    with _connect(settings) as connection:
+        refuse_unapplied(connection, ledger(settings))
     keys = _key_ring(settings)
     registry = CollectorRegistry()
     if metrics_port:
@@ -188,7 +193,7 @@ def main() -> None:
     """What an operator can mend is told in one line; anything else keeps its traceback."""
     try:
         cli()
-    except (SettingsError, NotPublished, rejected.NotRetried) as error:
+    except (SettingsError, NotPublished, rejected.NotRetried, CustodyRefused, LedgerBroken) as error:
         sys.exit(str(error))
     except psycopg.OperationalError:
         sys.exit("The database does not answer: start it with `make run`, or set DATABASE_URL_WRITER.")

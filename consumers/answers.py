@@ -13,6 +13,8 @@ from infra.work import Conclusion, PartOutcome, Rejection
 MOST_ENTRIES = 100
 _MOST_REASONS = 200
 IDENTITY = frozenset(("identifiers-disagree", "nhs-number-conflict", "birth-date-conflict", "name-conflict"))
+_PRIVACY = frozenset(("key-destroyed",))
+_ASK_PRIVACY = "a privacy officer decides what becomes of it; send nothing more about this person"
 _RESOLVE_IDENTITY = "find out at the source whose this is, correct it there, and retry"
 _ACT = "see why the rules refuse it, and retry or discard"
 
@@ -32,9 +34,15 @@ def conclude(entries: list[Entry], facing: Facing, outcomes: list[PartOutcome]) 
     outcome = _overall({each["outcome"] for each in told})
     rejection = None
     if reasons:
-        owner = "identity" if any(each["code"] in IDENTITY for each in reasons) else "integration"
+        owner = _owner({each["code"] for each in reasons})
         rejection = Rejection(reasons[:_MOST_REASONS], facing.coordinates, facing.content_type, owner)
     return Conclusion(outcome, orjson.dumps(_answer(outcome, told)), rejection)
+
+
+def _owner(codes: set[str]) -> str:
+    if codes & _PRIVACY:
+        return "privacy"
+    return "identity" if codes & IDENTITY else "integration"
 
 
 def _told(entry: Entry, outcome: PartOutcome | None) -> dict[str, Any]:
@@ -55,7 +63,7 @@ def _decided(outcome: PartOutcome | None) -> dict[str, Any]:
     if outcome.refusal is None:
         return {"outcome": "recorded", "events": [str(event_id) for event_id, _ in outcome.events]}
     code, detail = outcome.refusal
-    action = _RESOLVE_IDENTITY if code in IDENTITY else _ACT
+    action = _ASK_PRIVACY if code in _PRIVACY else _RESOLVE_IDENTITY if code in IDENTITY else _ACT
     return {"outcome": "rejected", "code": code, "detail": detail, "action": action}
 
 

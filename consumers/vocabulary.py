@@ -14,7 +14,7 @@ from pydantic import Field, StringConstraints, TypeAdapter, ValidationError, cre
 
 from consumers.envelope import Envelope
 from consumers.translation import Entry, Instruction, Refusal, Refused, Sender, Translated
-from domain import merging, times
+from domain import merging, retention, times
 from domain.catalogue import CATALOGUE, category_of
 from domain.facts import Agent, Category, Fact, Key, PartialDate, Target, Value, scoped_key
 from domain.identity import PatientReference, identifier
@@ -24,8 +24,9 @@ from domain.times import Occurred
 PREFIX = "uk.nhs.cancerplan."
 _MOST_REASONS = 20
 _EARLIEST_YEAR = 1800
-# Matching records the first two by itself, from what every report says of its patient; joining records takes a person.
-_OURS_ALONE = (PatientRegistered, IdentifierLinked, *merging.FACTS)
+# Matching records the first two by itself, from what every report says of its patient; joining records and ending
+# them takes a person here.
+_OURS_ALONE = (PatientRegistered, IdentifierLinked, *merging.FACTS, *retention.FACTS)
 _WITH_KEY = (Category.PATHWAY, Category.APPOINTMENT, Category.REFERRAL)
 _VAGUE = frozenset(
     ("updated", "changed", "completed", "finished", "processed", "handled", "started", "failed", "status")

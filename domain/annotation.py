@@ -66,6 +66,14 @@ class Assigned(Fact):
     reason: Text | None = None
 
 
+class Destroyed(Fact):
+    """What is left of a fact whose key was destroyed: that there was one, and its stored name `was`. Stands in its
+    place when it is read, and is never stored."""
+
+    stored: ClassVar[str] = "annotation.destroyed.v1"
+    was: str
+
+
 FACTS: tuple[type[Fact], ...] = (MarkedInError, Corrected, MovedAway, MovedIn, Assigned)
 
 

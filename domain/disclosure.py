@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 from uuid import UUID
 
-from domain import care_plan, merging, pathway, patient, referral
+from domain import care_plan, merging, pathway, patient, referral, retention
 from domain.care_plan import PathwayPoint
 from domain.catalogue import category_of
 from domain.facts import Category, Fact, Recorded
@@ -66,6 +66,8 @@ _BETRAYS_DIAGNOSIS: tuple[type[Fact], ...] = (
     patient.ProfessionalLeftTeam,
     patient.ConditionNoted,
 )
+# Of the keeping of records, not of the person: a reason may speak of somebody else, or of an inquiry.
+_OF_THE_OFFICE: tuple[type[Fact], ...] = (*merging.FACTS, *retention.FACTS)
 
 
 class _Opening(NamedTuple):
@@ -117,11 +119,9 @@ def _is_open(event: Recorded, place: int, openings: list[_Opening], told: frozen
         return (outcome_told and _is_at_a_told_point(fact, told)) or _is_own_words(event)
     if isinstance(fact, referral.ReferralReceived) and fact.patient_told:
         return True
-    if isinstance(fact, merging.FACTS):  # of the keeping of records; a reason may speak of somebody else
-        return False
     if category in (Category.APPOINTMENT, Category.REFERRAL) or isinstance(fact, _BETRAYS_DIAGNOSIS):
         return outcome_told
-    return True
+    return not isinstance(fact, _OF_THE_OFFICE)
 
 
 def _is_pathway_fact_open(event: Recorded, place: int, openings: list[_Opening]) -> bool:

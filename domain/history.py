@@ -12,7 +12,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from domain.annotation import Assigned, Corrected, MarkedInError, MovedAway, MovedIn
+from domain.annotation import Assigned, Corrected, Destroyed, MarkedInError, MovedAway, MovedIn
 from domain.catalogue import RANK, fact_class
 from domain.facts import EventId, Fact, Recorded, fact_json
 from domain.times import Occurred, is_after, parse
@@ -77,7 +77,7 @@ class Growing:
 
 # A quotation mark inside JSON text is escaped, so these bytes stand only for a member of this name.
 _MERGED_WITH = b'"merged_with":'
-_ANNOTATIONS = frozenset((MarkedInError, MovedAway, Corrected, Assigned, MovedIn))
+_ANNOTATIONS = frozenset((MarkedInError, MovedAway, Corrected, Assigned, MovedIn, Destroyed))
 
 
 class _Correction(NamedTuple):

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import ClassVar
 
 from domain import merging as merges
+from domain import retention as keeping
 from domain.facts import (
     NOTHING_NEW,
     Coding,
@@ -194,6 +195,7 @@ FACTS: tuple[type[Fact], ...] = (
     ExternalChangeNotified,
     DeathReportedInformally,
     DeathRecordedFormally,
+    *keeping.FACTS,
 )
 
 
@@ -208,6 +210,7 @@ class Patient(Value):
     told_of: frozenset[tuple[CareLeadRole, str]] = frozenset()
     died: bool = False
     merging: merges.Merging = merges.Merging()
+    retention: keeping.Retention = keeping.Retention()
 
     def care_lead(self, role: CareLeadRole) -> CareLeadNamed | None:
         return next((lead for lead in self.care_leads if lead.role is role), None)
@@ -235,8 +238,15 @@ def evolve(patient: Patient, event: Recorded) -> Patient:
         case DeathRecordedFormally():
             return patient.model_copy(update={"died": True})
         case _:
-            merging = merges.evolve(patient.merging, event.fact)
-            return patient if merging is patient.merging else patient.model_copy(update={"merging": merging})
+            return _with_keeping(patient, event.fact)
+
+
+def _with_keeping(patient: Patient, fact: Fact) -> Patient:
+    """Of the keeping of the record: joined or parted, held or free."""
+    merging, retention = merges.evolve(patient.merging, fact), keeping.evolve(patient.retention, fact)
+    if merging is patient.merging and retention is patient.retention:
+        return patient
+    return patient.model_copy(update={"merging": merging, "retention": retention})
 
 
 def _with_demographics(patient: Patient, told: DemographicsRecorded) -> Patient:
@@ -297,9 +307,14 @@ def _on_merging(rule: Callable[..., Decision]) -> Callable[[Patient, Command], D
     return lambda patient, command: rule(patient.merging, command)
 
 
+def _on_retention(rule: Callable[..., Decision]) -> Callable[[Patient, Command], Decision]:
+    return lambda patient, command: rule(patient.retention, command)
+
+
 DECISIONS: Decisions = {
     NameCareLead: name_care_lead,
     TellOfCareLead: tell_of_care_lead,
     WriteAboutMe: write_about_me,
     **{command: _on_merging(rule) for command, rule in merges.RULES.items()},
+    **{command: _on_retention(rule) for command, rule in keeping.RULES.items()},
 }

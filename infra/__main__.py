@@ -27,7 +27,8 @@ from infra.documents import DOCUMENTS
 from infra.foundations import ROOT
 from infra.key_providers import key_provider
 from infra.keys import KeyRing, KeyUnusable
-from infra.keys_cli import keys_cli
+from infra.keys_cli import keys_cli, reapply_all
+from infra.ledger import LedgerBroken
 from infra.local_issuer import ROLES, IssuerRefused, local_issuer
 from infra.migrate import MigrationError
 from infra.migrate import migrate as apply_migrations
@@ -49,7 +50,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a ta
 # What a person at the terminal can mend: said in one line, without a trace.
 _SAID_PLAINLY = (
     *(SettingsError, StartError, MigrationError, TopicError, KeyUnusable, IssuerRefused, NoSuchPatient, SendFailed),
-    CustodyRefused,
+    *(CustodyRefused, LedgerBroken),
     *checkpoint_cli.REFUSALS,
 )
 
@@ -73,9 +74,10 @@ def run() -> None:
 
 @cli.command()
 def migrate() -> None:
-    """Apply the migrations that are missing, as the owner role."""
+    """Apply the migrations that are missing, as the owner role, and destroyed keys that a restore brought back."""
     with psycopg.connect(load_settings().database_url(Role.OWNER), autocommit=True) as owner:
         names = apply_migrations(owner)
+    names += [f"the destruction of key of patient {each.patient_id} again" for each in reapply_all(load_settings())]
     console.print("\n".join(f"applied {name}" for name in names) or "Nothing to apply.", highlight=False)
 
 

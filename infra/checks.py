@@ -8,9 +8,12 @@ import psycopg
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
-from infra.key_providers import key_provider
+from infra.key_providers import key_provider, ledger
 from infra.keys import RETIRED, KeyUnusable
+from infra.ledger import LedgerBroken
 from infra.migrate import pending
+from infra.reapplying import refuse_unapplied
+from infra.rotation import CustodyRefused
 from infra.settings import Role, Settings, SettingsError
 
 _SECONDS = 5
@@ -37,6 +40,7 @@ def checks(settings: Settings) -> Iterable[Check]:
     yield _tried("migrations", partial(_is_migrated, settings))
     yield _tried("key file", partial(_has_keys, settings))
     yield _tried("retired keys", partial(_is_of_this_database, settings))
+    yield _tried("destroyed keys", partial(_are_destroyed, settings))
     yield _tried("kafka", partial(_has_broker, settings))
     for of in _ISSUED:
         yield _tried(f"issuer of {of} tokens", partial(_has_issuer, settings, of))
@@ -45,7 +49,7 @@ def checks(settings: Settings) -> Iterable[Check]:
 def _tried(what: str, attempt: Callable[[], str]) -> Check:
     try:
         return Check(what, True, attempt())
-    except (SettingsError, KeyUnusable, _NotSo) as error:
+    except (SettingsError, KeyUnusable, CustodyRefused, LedgerBroken, _NotSo) as error:
         return Check(what, False, str(error))
     except psycopg.Error as error:
         return Check(what, False, f"PostgreSQL does not answer ({type(error).__name__}); is it running?")
@@ -86,6 +90,13 @@ def _is_of_this_database(settings: Settings) -> str:
     if revived:
         raise _NotSo(f"version {', '.join(sorted(revived))} was retired: this is an old copy of the key file")
     return f"{len(retired)} versions retired"
+
+
+def _are_destroyed(settings: Settings) -> str:
+    told = ledger(settings)
+    with psycopg.connect(settings.database_url(Role.CUSTODIAN), connect_timeout=_SECONDS) as custodian:
+        refuse_unapplied(custodian, told)
+    return f"{len(told.destructions())}, none of them back"
 
 
 def _has_broker(settings: Settings) -> str:

@@ -1,16 +1,31 @@
-"""How the keys stand: what wraps them, and which are destroyed or about to be."""
+"""How the keys stand: what wraps them, which are destroyed or about to be, and which records are held."""
 
+from datetime import datetime
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import psycopg
 
+from domain.retention import RetentionHoldLifted, RetentionHoldPlaced
 from infra.keys import KeyVersion, ManagedKeyProvider
+from infra.ledger import Ledger
+from infra.reapplying import unapplied
 
 Connection = psycopg.Connection[Any]
 
 MISSING = "missing"
 _UNDER = "select log.key_version(wrapped), count(*) from log.keys group by 1"
 _MONTHS_UNDER = "select log.key_version(wrapped), count(*) from log.monthly_keys group by 1"
+_DESTRUCTIONS = """select patient_id, case when carried_out_at is not null then 'done'
+                          when confirmed_by is null then 'waits for a second person'
+                          when due_at > clock_timestamp() then 'waits' else 'due' end,
+                          requested_by, confirmed_by, due_at, carried_out_at
+                     from log.destructions where withdrawn_at is null order by requested_at"""
+# By their names alone, which stand in clear; a hold that was marked in error still counts here.
+_HELD = """select count(*) from (
+               select patient_id, count(*) filter (where type = %s) - count(*) filter (where type = %s) as standing
+                 from log.events where type in (%s, %s) group by 1) each
+            where standing > 0"""
 
 
 class Version(NamedTuple):
@@ -19,20 +34,44 @@ class Version(NamedTuple):
 
     version: str
     state: str
-    since: Any
+    since: datetime | None
     patients: int
     months: int
 
 
+class Destruction(NamedTuple):
+    """`state`: waits for a second person, waits, due, done."""
+
+    patient_id: UUID
+    state: str
+    requested_by: str
+    confirmed_by: str | None
+    due_at: datetime | None
+    carried_out_at: datetime | None
+
+
 class Status(NamedTuple):
+    """`unapplied` destructions are in the ledger and not in this database, as after a restore."""
+
     versions: list[Version]
+    destructions: list[Destruction]
+    held: int
+    unapplied: int
 
 
-def status(connection: Connection, provider: ManagedKeyProvider) -> Status:
-    """`connection` of role custodian. Raises KeyUnusable, psycopg.Error."""
+def status(connection: Connection, provider: ManagedKeyProvider, ledger: Ledger) -> Status:
+    """`connection` of role custodian. Raises KeyUnusable, LedgerBroken, psycopg.Error."""
+    destructions = [Destruction(*row) for row in connection.execute(_DESTRUCTIONS)]
+    placed, lifted = RetentionHoldPlaced.stored, RetentionHoldLifted.stored
+    row = connection.execute(_HELD, [placed, lifted, placed, lifted]).fetchone()
+    held = int(row[0]) if row else 0
+    return Status(_versions(connection, provider), destructions, held, len(unapplied(connection, ledger)))
+
+
+def _versions(connection: Connection, provider: ManagedKeyProvider) -> list[Version]:
     patients = dict(connection.execute(_UNDER).fetchall())
     months = dict(connection.execute(_MONTHS_UNDER).fetchall())
     known = provider.versions()
     lost = sorted({*patients, *months} - {each.name for each in known})
     versions = [*known, *(KeyVersion(name, MISSING, None) for name in lost)]
-    return Status([Version(*each, patients.get(each.name, 0), months.get(each.name, 0)) for each in versions])
+    return [Version(*each, patients.get(each.name, 0), months.get(each.name, 0)) for each in versions]

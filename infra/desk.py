@@ -15,11 +15,12 @@ from domain.persons import Merge
 from domain.stream import Decided, Stream
 from infra.holdings import Holdings
 from infra.keys import DataKey, KeyRing
-from infra.log import Batch
+from infra.log import SUPPRESSED, Batch
 from infra.payloads import PRECISION_LETTERS, seal
 from infra.work import Act, Conclusion, OffsetMove, Part, PartOutcome, Work
 
 STALE_PRECONDITION = "stale-precondition"
+KEY_DESTROYED = "key-destroyed"
 
 
 class MonthlyKey(NamedTuple):
@@ -100,6 +101,8 @@ class Desk:
         for each in reference.identifiers:
             digest = self._keys.identifier_digest(each)
             patient_id = self._new_patients.get(digest) or self._holdings.patients.get(digest)
+            if patient_id == SUPPRESSED:
+                raise Held(KEY_DESTROYED, "the record of whom this names was destroyed, and is not made anew")
             if patient_id is not None:
                 known[each] = patient_id
         return known

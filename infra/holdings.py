@@ -50,6 +50,14 @@ class Holdings:
         for stream_id in streams:
             self._bytes -= self._streams.pop(stream_id, (None, 0))[1]
 
+    def evict(self, patient_id: UUID) -> None:
+        """Everything of someone whose key was destroyed."""
+        self.keys.pop(patient_id, None)
+        for digest in [digest for digest, each in self.patients.items() if each == patient_id]:
+            del self.patients[digest]
+        theirs = (stream for stream, _ in self._streams.values() if stream.events)
+        self.forget([each.stream_id for each in theirs if each.events[0].patient_id == patient_id])
+
     def clear(self) -> None:
         """For another log than the one that filled this: nothing of it can be believed."""
         self.forget(None)

@@ -5,6 +5,7 @@ from importlib import import_module
 from typing import cast
 
 from infra.keys import FileKeyProvider, ManagedKeyProvider
+from infra.ledger import Ledger
 from infra.settings import Settings, SettingsError
 
 
@@ -13,6 +14,11 @@ def key_provider(settings: Settings) -> ManagedKeyProvider:
     if settings.key_provider == "file":
         return FileKeyProvider(settings.key_encryption_file())
     return _brought(settings.key_provider)(settings)
+
+
+def ledger(settings: Settings) -> Ledger:
+    """Raises SettingsError, KeyUnusable."""
+    return Ledger(settings.destruction_ledger(), key_provider(settings))
 
 
 def _brought(named: str) -> Callable[[Settings], ManagedKeyProvider]:

@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import os
 from collections import OrderedDict
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -173,7 +174,7 @@ class KeyRing:
     """Unwrapped data keys of one process, least recently used forgotten first."""
 
     def __init__(self, provider: KeyProvider, limit: int = 50_000) -> None:
-        self._provider = provider
+        self.provider = provider
         self._limit = limit
         self._held: OrderedDict[UUID, DataKey] = OrderedDict()
         self._index_key = provider.index_key()
@@ -182,18 +183,20 @@ class KeyRing:
     def generate(self, key_id: UUID) -> tuple[DataKey, bytes]:
         """A new data key and its wrapped form, which the caller stores."""
         plain = AESGCM.generate_key(256)
-        return self._hold(DataKey(key_id, AESGCM(plain))), self._provider.wrap(plain, key_id.bytes)
+        return self._hold(DataKey(key_id, AESGCM(plain))), self.provider.wrap(plain, key_id.bytes)
 
     def held(self, key_id: UUID) -> DataKey | None:
         key = self._held.get(key_id)
         if key is not None:
-            self._held.move_to_end(key_id)
+            with suppress(KeyError):  # another thread has just evicted it
+                self._held.move_to_end(key_id)
         return key
 
     def unwrap(self, key_id: UUID, wrapped: bytes) -> DataKey:
-        return self.held(key_id) or self._hold(DataKey(key_id, AESGCM(self._provider.unwrap(wrapped, key_id.bytes))))
+        return self.held(key_id) or self._hold(DataKey(key_id, AESGCM(self.provider.unwrap(wrapped, key_id.bytes))))
 
     def evict(self, key_id: UUID) -> None:
+        """May be called from any thread."""
         self._held.pop(key_id, None)
 
     def digest(self, *parts: str) -> bytes:

@@ -1,38 +1,54 @@
-"""`python -m infra keys`: how the keys stand, their rotation, and the destruction of a patient's key."""
+"""`python -m infra keys`: how the keys stand, their rotation, holds, and the destruction of a patient's key."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from getpass import getuser
 from typing import Annotated, Any
+from uuid import UUID
 
 import orjson
 import psycopg
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 
-from infra import custody, rotation
-from infra.key_providers import key_provider
-from infra.settings import Role, load_settings
+from domain.retention import LiftRetentionHold, PlaceRetentionHold
+from infra import custody, destruction, holds, reapplying, rotation
+from infra.key_providers import key_provider, ledger
+from infra.keys import KeyRing
+from infra.log import Log
+from infra.rotation import CustodyRefused
+from infra.settings import Role, Settings, load_settings
+from infra.writer import Writer
 
 keys_cli = typer.Typer(no_args_is_help=True, help="Keys: how they stand, rotation, holds, destruction.")
 console = Console()
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+By = Annotated[str | None, typer.Option(help="Who you are; default the user of this computer.")]
 
 
 @keys_cli.command()
 def status(as_json: AsJson = False) -> None:
-    """Which version of the key-encryption key wraps how many keys."""
-    with _custodian() as connection:
-        found = custody.status(connection, key_provider(load_settings()))
+    """Which version of the key-encryption key wraps how many keys, destructions asked for and done, holds."""
+    settings = load_settings()
+    with _connected(settings, Role.CUSTODIAN) as connection:
+        found = custody.status(connection, key_provider(settings), ledger(settings))
     if as_json:
-        _print_json(found._asdict())
+        versions, destructions = ([each._asdict() for each in rows] for rows in (found.versions, found.destructions))
+        _print_json(found._asdict() | {"versions": versions, "destructions": destructions})
         return
     table = Table("Version", "State", "Since", "Patients' keys", "Months' keys")
-    for each in found.versions:
-        since = f"{each.since:%Y-%m-%d %H:%M}" if each.since else ""
-        table.add_row(each.version, each.state, since, str(each.patients), str(each.months))
+    for version in found.versions:
+        table.add_row(version.version, version.state, _time(version.since), str(version.patients), str(version.months))
     console.print(table)
+    if found.destructions:
+        table = Table(Column("Patient", no_wrap=True), "Destruction", "Asked for by", "Confirmed by", "Due", "Done")
+        for each in found.destructions:
+            times = _time(each.due_at), _time(each.carried_out_at)
+            table.add_row(str(each.patient_id), each.state, each.requested_by, each.confirmed_by or "", *times)
+        console.print(table)
+    console.print(f"{found.held} records are held. {found.unapplied} destructions are to be applied again.")
 
 
 @keys_cli.command()
@@ -41,23 +57,99 @@ def rotate(
     as_json: AsJson = False,
 ) -> None:
     """Wrap every data key under a new version, then retire the old one. Go on with it where it was cut short."""
-    provider = key_provider(load_settings())
-    with _custodian() as connection, _progress("Wrapping keys", hidden=as_json) as told:
-        done = rotation.rotate(connection, provider, told, keep_old=keep_old)
+    settings = load_settings()
+    with (
+        _connected(settings, Role.CUSTODIAN) as connection,
+        _progress("Wrapping keys", hidden=as_json) as told,
+    ):
+        done = rotation.rotate(connection, key_provider(settings), told, keep_old=keep_old)
     if as_json:
         _print_json(done._asdict())
         return
     console.print(f"Version {done.version} wraps all keys; {done.rewrapped} were wrapped anew.", highlight=False)
     if done.retired:
-        console.print(
-            f"Retired: {', '.join(done.retired)}. Take a base backup now, and destroy the copies of the old key file.",
-            highlight=False,
-        )
+        retired = ", ".join(done.retired)
+        console.print(f"Retired: {retired}. Take a base backup now, and destroy the copies of the old key file.")
+
+
+@keys_cli.command()
+def hold(
+    patient: UUID,
+    name: Annotated[str, typer.Argument(help="What the hold is for, such as an inquiry's number.")],
+    reason: Annotated[str | None, typer.Option(help="Why; it is sealed with the patient's record.")] = None,
+    lift: Annotated[bool, typer.Option("--lift", help="Lift this hold instead.")] = False,
+    by: By = None,
+) -> None:
+    """Keep a record from being destroyed, or free it again."""
+    settings = load_settings()
+    keys = KeyRing(key_provider(settings))
+    command = (LiftRetentionHold if lift else PlaceRetentionHold)(hold=name, reason=reason)
+    url = settings.database_url(Role.WRITER)
+    with closing(Writer(Log(lambda: psycopg.connect(url, autocommit=True), keys), keys)) as writer:
+        noted = holds.note(writer, patient, command, by or getuser())
+    console.print("It was so already." if noted.position is None else f"Recorded at position {noted.position}.")
+
+
+@keys_cli.command()
+def destroy(
+    patient: UUID,
+    reason: Annotated[str | None, typer.Option(help="Ask for it. Stays in clear: do not say who it is.")] = None,
+    confirm: Annotated[bool, typer.Option("--confirm", help="As a second person, agree.")] = False,
+    carry_out: Annotated[bool, typer.Option("--carry-out", help="When the time to object has passed.")] = False,
+    withdraw: Annotated[bool, typer.Option("--withdraw", help="Call it off.")] = False,
+    by: By = None,
+    as_json: AsJson = False,
+) -> None:
+    """Destroy a patient's key for good: one person asks (--reason), another confirms, later it is carried out."""
+    if [reason is not None, confirm, carry_out, withdraw].count(True) != 1:
+        raise CustodyRefused("give one of --reason, --confirm, --carry-out and --withdraw")
+    settings, who = load_settings(), by or getuser()
+    keys = KeyRing(key_provider(settings))
+    with _connected(settings, Role.CUSTODIAN) as connection:
+        if reason is not None:
+            destruction.request(connection, keys, patient, reason, who)
+            said = "Asked for. Another person confirms with --confirm."
+        elif confirm:
+            due = destruction.confirm(connection, keys, patient, who, settings.destruction_delay)
+            said = f"Confirmed. It may be carried out from {_time(due)}."
+        elif withdraw:
+            destruction.withdraw(connection, patient, who)
+            said = "Withdrawn."
+        else:
+            with _progress("Looking through messages", hidden=as_json) as told:
+                done = destruction.carry_out(connection, keys, ledger(settings), patient, told)
+            said = f"Destroyed, at position {done.position}; {done.copies} messages were removed."
+    if as_json:
+        _print_json({"patient_id": str(patient), "done": said})
+    else:
+        console.print(said, highlight=False)
+
+
+@keys_cli.command()
+def reapply(as_json: AsJson = False) -> None:
+    """After a restore: destroy again, as the owner role, what the ledger says was destroyed."""
+    done = reapply_all(load_settings(), hidden=as_json)
+    if as_json:
+        _print_json([each._asdict() for each in done])
+    else:
+        console.print(f"{len(done)} destructions were applied again.", highlight=False)
+
+
+def reapply_all(settings: Settings, *, hidden: bool = False) -> list[reapplying.Reapplied]:
+    """Raises LedgerBroken, KeyUnusable, psycopg.Error."""
+    with (
+        _connected(settings, Role.OWNER) as owner,
+        _progress("Looking through messages", hidden=hidden) as told,
+    ):
+        if reapplying.is_untouched(owner, settings.destruction_ledger()):
+            return []
+        keys = KeyRing(key_provider(settings))
+        return reapplying.reapply(owner, keys, ledger(settings), told)
 
 
 @contextmanager
-def _custodian() -> Iterator["psycopg.Connection[Any]"]:
-    with psycopg.connect(load_settings().database_url(Role.CUSTODIAN), autocommit=True) as connection:
+def _connected(settings: Settings, role: Role) -> Iterator["psycopg.Connection[Any]"]:
+    with psycopg.connect(settings.database_url(role), autocommit=True) as connection:
         yield connection
 
 
@@ -68,6 +160,10 @@ def _progress(words: str, *, hidden: bool) -> Iterator[rotation.Progress]:
     with Progress(*columns, console=on_screen, disable=hidden or not on_screen.is_terminal) as progress:
         task = progress.add_task(words, total=None)
         yield lambda done, of: progress.update(task, completed=done, total=of)
+
+
+def _time(at: Any) -> str:
+    return f"{at:%Y-%m-%d %H:%M}" if at else ""
 
 
 def _print_json(value: Any) -> None:

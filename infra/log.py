@@ -16,6 +16,8 @@ from infra.keys import DataKey, KeyRing, KeyUnusable
 from infra.payloads import COLUMNS, recorded
 
 FENCED = "PCP01"
+# Stands for whoever had an identifier before their key was destroyed.
+SUPPRESSED = UUID(int=0)
 # This process has not heard yet that the key-encryption key was rotated; it reads its key file anew.
 RETIRED_KEY = "PCP02"
 # Classes of SQLSTATE. The second says that the server ended or refused the transaction: idle or running too long, or
@@ -140,6 +142,10 @@ _STREAMS = f"""select {COLUMNS} from log.events
                 where stream_id = any(%b) and patient_id = any(%b) order by stream_id, version"""  # noqa: S608 our own
 _KEYS = "select key_id, patient_id, wrapped from log.keys where patient_id = any(%b)"
 _MERGES = "select position, patient_id, into_id, joined from log.merges where position > %b order by position"
+_NAMED = """select digest, patient_id from log.identifiers where digest = any(%b)
+             union all select digest, %b::uuid from log.suppressed where digest = any(%b)"""
+_DESTROYED = """select position, patient_id, key_id from log.destructions
+                 where position > %b and key_id is not null order by position"""
 _RECEIPTS = """select key, digest, outcome, answer, first_position, last_position, position
                  from log.receipts where key = any(%b)"""
 
@@ -253,8 +259,11 @@ class Log:
     def _patients(self, digests: Sequence[bytes]) -> dict[bytes, UUID]:
         if not digests:
             return {}
-        query = "select digest, patient_id from log.identifiers where digest = any(%b)"
-        return dict(self.connection.execute(query, [list(digests)], binary=True).fetchall())
+        return dict(self.connection.execute(_NAMED, [list(digests), SUPPRESSED, list(digests)], binary=True).fetchall())
+
+    def destroyed(self, after: int) -> list[tuple[int, UUID, UUID]]:
+        """Keys destroyed after position `after`, oldest first: position, patient, key."""
+        return self.connection.execute(_DESTROYED, [after], binary=True).fetchall()
 
     def _patient_keys(self, patients: Iterable[UUID]) -> dict[UUID, DataKey]:
         wanted = list(patients)

@@ -1,20 +1,26 @@
 """How an event's fact and provenance become stored bytes, and come back.
 
 A payload is two lines of JSON, the fact and its provenance, sealed under the patient's key and bound to its place
-(stream, version, type), so that no payload can be moved to another event unnoticed.
+(stream, version, type), so that no payload can be moved to another event unnoticed. The one that says that the key is
+gone stands in clear.
 """
 
 from typing import Any
 from uuid import UUID
 
+from domain.annotation import Destroyed
 from domain.catalogue import fact_class
-from domain.facts import Fact, Recorded
+from domain.facts import Fact, Recorded, fact_json
+from domain.retention import KeyDestroyed
 from domain.times import Occurred, Precision
 from infra.keys import DataKey
 
 PRECISION_LETTERS = {Precision.YEAR: "Y", Precision.MONTH: "M", Precision.DAY: "D", Precision.INSTANT: "I"}
 _PRECISIONS = {letter: precision for precision, letter in PRECISION_LETTERS.items()}
 _PRECISION_BYTES = {letter.encode(): precision for letter, precision in _PRECISIONS.items()}
+
+IN_CLEAR = frozenset((KeyDestroyed.stored,))
+_GONE = b'{"source":"destroyed","source_event_id":"destroyed"}'
 
 # The columns that `recorded` reads, in its order.
 COLUMNS = (
@@ -27,17 +33,34 @@ def place(stream_id: UUID, version: int, stored: str) -> bytes:
 
 
 def seal(key: DataKey, stream_id: UUID, version: int, stored: str, body: bytes, provenance: bytes) -> bytes:
+    if stored in IN_CLEAR:
+        raise ValueError("only a custodian records that a key was destroyed, and in clear")
     return key.seal(body + b"\n" + provenance, place(stream_id, version, stored))
 
 
-def recorded(row: tuple[Any, ...], key: DataKey) -> Recorded:
-    """`row` has COLUMNS. Raises KeyUnusable, UnknownFact, or pydantic's ValidationError."""
+def in_clear(fact: Fact, provenance: bytes) -> bytes:
+    """The payload of a fact whose stored name is among IN_CLEAR."""
+    return fact_json(fact) + b"\n" + provenance
+
+
+def recorded(row: tuple[Any, ...], key: DataKey | None) -> Recorded:
+    """`row` has COLUMNS; `key` is None where it was destroyed, and what it sealed comes back as a tombstone.
+    Raises KeyUnusable, UnknownFact, or pydantic's ValidationError."""
     position, recorded_at, stream_id, version, patient_id, patient_seq, stored, at, letter, payload = row
-    plain = key.open(payload, place(stream_id, version, stored))
-    body, _, provenance = plain.partition(b"\n")
-    fact = decode(stored, body)
+    if key is None or stored in IN_CLEAR:
+        fact, provenance = _without_key(stored, payload)
+    else:
+        body, _, provenance = key.open(payload, place(stream_id, version, stored)).partition(b"\n")
+        fact = decode(stored, body)
     occurred = Occurred(at, _precision(letter))
     return Recorded(position, recorded_at, stream_id, version, patient_id, patient_seq, occurred, fact, provenance)
+
+
+def _without_key(stored: str, payload: bytes) -> tuple[Fact, bytes]:
+    if stored not in IN_CLEAR:
+        return Destroyed(was=stored), _GONE
+    body, _, provenance = bytes(payload).partition(b"\n")
+    return decode(stored, body), provenance
 
 
 def decode(stored: str, body: bytes) -> Fact:

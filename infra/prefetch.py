@@ -10,7 +10,7 @@ from domain.identity import PatientReference
 from domain.stream import Stream, category_told
 from infra.holdings import Holdings
 from infra.keys import KeyRing
-from infra.log import Found, Loaded, Log
+from infra.log import SUPPRESSED, Found, Loaded, Log
 from infra.work import Act, Part, Work
 
 
@@ -68,6 +68,7 @@ class Prefetch:
     def _load(self, needs: list[_Need], unknown: list[bytes], locked: bool) -> Loaded:
         holdings = self._holdings
         wanted: dict[UUID, _Wanted] = {}
+        asked: set[UUID] = set()
 
         def missing(found: Found) -> tuple[Iterable[UUID], Iterable[UUID]]:
             if found.position < holdings.seen:  # another log than the one we knew: a restore, or a failover that lost
@@ -76,6 +77,7 @@ class Prefetch:
                 holdings.join(found.merges, found.position)
             streams, patients = self._missing(needs, found.patients)
             wanted.update(streams)
+            asked.update(patients)
             return streams, patients
 
         loaded = self._log.load(holdings.seen, holdings.merges_seen, unknown, missing, locked)
@@ -83,6 +85,8 @@ class Prefetch:
         holdings.seen = loaded.position
         holdings.patients.update(loaded.patients)
         holdings.keys.update(loaded.keys)
+        for patient_id in asked - loaded.keys.keys():  # unknown, or destroyed: then nothing held of them is true
+            holdings.evict(patient_id)
         for stream_id, events in loaded.streams.items():
             category, owner = wanted[stream_id]
             # Held as empty, a stream that was only named would pass for one that is known to be empty.
@@ -110,7 +114,7 @@ class Prefetch:
         if isinstance(need.part.patient, UUID):
             return self._persons(need.part, need.part.patient)
         named = (found.get(each) or self._holdings.patients.get(each) for each in need.digests)
-        return {each for each in named if each is not None}
+        return {each for each in named if each is not None and each != SUPPRESSED}
 
     def _persons(self, part: Part, patient_id: UUID) -> set[UUID]:
         """Commands are decided on all records of a person; some acts concern another patient too."""

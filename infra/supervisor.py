@@ -27,6 +27,7 @@ from infra.foundations import (
     remembered_port,
 )
 from infra.kafka_broker import KafkaBroker, KafkaUnavailable
+from infra.keys_cli import reapply_all
 from infra.postgres import EmbeddedPostgres
 from infra.services import Backoff, Service
 from infra.settings import Role, Settings, leave_for_other_shells
@@ -103,6 +104,8 @@ class Supervisor:
         for name in prepare_database(server):
             self._say(f"Applied migration {name}")
         prepare_secrets(self._settings)
+        for each in reapply_all(self._settings, hidden=True):
+            self._say(f"Destroyed again the key of patient {each.patient_id}, which a restore had brought back")
         leave_for_other_shells(self._settings)
 
     def _start_kafka(self) -> bool:

@@ -20,6 +20,7 @@ import structlog
 from domain.stream import Stream
 from infra.attempt import Attempt, aside_of
 from infra.desk import Desk, MonthlyKey
+from infra.heeding import Destructions
 from infra.holdings import Holdings
 from infra.keys import KeyRing
 from infra.log import Appended, Fenced, Known, Log, Stale, may_pass
@@ -56,6 +57,7 @@ class Writer:
         self._keys = keys
         self._holdings = Holdings(limit_bytes)
         self._prefetch = Prefetch(store, keys, self._holdings)
+        self._destructions = Destructions(store, self._holdings, keys)
         # Streams with decisions of which we do not know yet that they are durable.
         self._unsettled: dict[UUID, Stream] = {}
         self._most = most
@@ -85,6 +87,10 @@ class Writer:
         for partition, offset in offsets.items():
             self._offsets[cluster_id, topic_id, partition] = offset
 
+    def heed_destructions_for(self, ring: KeyRing) -> None:
+        """Another ring of this process, which is rid of destroyed keys together with ours."""
+        self._destructions.rings.append(ring)
+
     def close(self) -> None:
         """Finishes what was submitted, then stops."""
         with self._door:
@@ -98,6 +104,7 @@ class Writer:
         try:
             while (job := self._next()) is not None:
                 jobs = [job, *self._waiting(len(job.works))]
+                self._destructions.heed()
                 for together in _apart(jobs):
                     self._answer(together)
         finally:
@@ -113,6 +120,7 @@ class Writer:
     def _follow(self) -> None:
         """An idle writer would fall so far behind the log that it had to forget everything it holds."""
         try:
+            self._destructions.heed()
             self._prefetch.prepare([], afresh=True)
         except psycopg.Error as error:
             log.warning("follow_failed", error=type(error).__name__)

@@ -18,8 +18,11 @@ from rich.table import Column, Table
 
 from infra import logging
 from infra.garbage import spare_what_is_held
-from infra.key_providers import key_provider
+from infra.key_providers import key_provider, ledger
 from infra.keys import KeyRing
+from infra.ledger import LedgerBroken
+from infra.reapplying import refuse_unapplied
+from infra.rotation import CustodyRefused
 from infra.settings import Role, load_settings
 from projections import documents, parking, upkeep
 from projections.catalogue import STORED
@@ -54,6 +57,11 @@ def run(metrics_port: MetricsPort = 0) -> None:
     if metrics_port:
         start_http_server(metrics_port, addr="127.0.0.1")
     log = structlog.get_logger("projections")
+    try:
+        with connect() as connection:
+            refuse_unapplied(connection, ledger(load_settings()))
+    except (CustodyRefused, LedgerBroken) as refused:
+        sys.exit(str(refused))
     engine = Engine(connect, key_ring(), STORED)
     log.info("projections_running", projections=len(STORED))
     spare_what_is_held()

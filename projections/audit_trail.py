@@ -8,10 +8,11 @@ from typing import Any
 
 from domain import annotation
 from domain.facts import Provenance, Recorded
+from domain.retention import KeyDestroyed
 from projections.folding import NOT_RECORDED, Document, Entry, Handlers, Part, Projection, explicit
 from projections.wording import in_words
 
-STANDS = "stands"
+STANDS, DESTROYED = "stands", "destroyed"
 _GONE = ("marked-in-error", "moved-away")
 _PROVENANCE = tuple(Provenance.model_fields)
 
@@ -28,18 +29,18 @@ class Trail:
 
 
 def _line(trail: Trail, fact: Any, entry: Entry) -> bool:
-    event = entry.event
+    event, is_gone = entry.event, isinstance(fact, annotation.Destroyed)
     line = {
         **dict.fromkeys(_PROVENANCE, NOT_RECORDED),
         **entry.provenance,
         "event": entry.because,
         "position": event.position,
-        "kind": fact.stored,
+        "kind": fact.was if is_gone else fact.stored,
         "text": in_words(fact),
         "occurred": entry.occurred,
         "precision": event.occurred.precision.value,
         "recorded_at": _recorded_at(trail, event),
-        "standing": STANDS,
+        "standing": DESTROYED if is_gone else STANDS,
         "annotated_by": [],
         "because": entry.because,
     }
@@ -72,6 +73,13 @@ def _corrected(trail: Trail, fact: annotation.Corrected, entry: Entry) -> None:
     trail.lines[place] = trail.lines[place] | {"replacement": explicit(fact.replacement)}
 
 
+def _key_destroyed(trail: Trail, _: KeyDestroyed, entry: Entry) -> None:
+    """When and by whom is in this line; the lines whose content it took say so."""
+    trail.lines = [
+        line | {"annotated_by": [entry.because]} if line["standing"] == DESTROYED else line for line in trail.lines
+    ]
+
+
 def _annotation(trail: Trail, event: str, standing: str, by: str) -> None:
     """What does not stand here any more stays so, whatever is corrected in it."""
     place = trail.places.get(event)
@@ -89,6 +97,7 @@ HANDLERS: Handlers = MappingProxyType(
         annotation.MarkedInError: _marked_in_error,
         annotation.MovedAway: _moved_away,
         annotation.Corrected: _corrected,
+        KeyDestroyed: _key_destroyed,
     }
 )
 

@@ -9,6 +9,7 @@ from uuid import UUID
 import psycopg
 
 from domain.facts import Recorded
+from domain.retention import KeyDestroyed
 from infra.keys import DataKey, KeyRing, KeyUnusable
 from infra.payloads import COLUMNS, recorded
 from projections.unfolding import Unfolding
@@ -21,13 +22,18 @@ _BATCH = f"select {COLUMNS} from log.events where position > %b and position <= 
 _HISTORIES = f"""select {COLUMNS} from log.events
                   where patient_id = any(%b) and position <= %b order by patient_id, patient_seq"""  # noqa: S608
 _KEYS = "select key_id, patient_id, wrapped from log.keys where patient_id = any(%b)"
-_PATIENT = 4
+_DESTROYED = "select patient_id from log.destructions where carried_out_at is not null and patient_id = any(%b)"
+_PATIENT, _TYPE = 4, 6
 
 Row = tuple[Any, ...]
 
 
 class Gap(Exception):
     """The log skipped or repeated a position, or its time went back: the line stops, since something may be lost."""
+
+
+class KeyGone(KeyUnusable):
+    """The person's key was destroyed: there is nothing to fold."""
 
 
 class Batch(NamedTuple):
@@ -62,9 +68,10 @@ class Histories:
         self._weights: dict[UUID, int] = {}
         self._bytes = 0
         self._keys: OrderedDict[UUID, DataKey] = OrderedDict()
+        self._destroyed: set[UUID] = set()
 
     def batch(self, connection: "psycopg.Connection[Any]", after: int, most: int) -> Batch:
-        """At most `most` events after position `after`. Raises Gap."""
+        """At most `most` events after position `after`; whose key one of them destroys is evicted. Raises Gap."""
         rows: dict[UUID, list[Row]] = {}
         expected, last_time = after, None
         for row in connection.execute(_BATCH, [after, after + most], binary=True):
@@ -74,6 +81,8 @@ class Histories:
             if last_time is not None and row[1] < last_time:
                 raise Gap(f"the time of recording goes back at position {expected}")
             last_time = row[1]
+            if row[_TYPE] == KeyDestroyed.stored:
+                self.evict(row[_PATIENT])
             if row[_PATIENT] is not None:
                 rows.setdefault(row[_PATIENT], []).append(row)
         return Batch(expected, rows, expected - after)
@@ -112,8 +121,10 @@ class Histories:
         return held
 
     def decoded(self, rows: Mapping[UUID, Iterable[Row]]) -> list[Recorded]:
-        """Events of several records, each opened with its own key; nothing is kept. Raises what decoding raises."""
-        return [recorded(row, self.key(patient)) for patient, of_patient in rows.items() for row in of_patient]
+        """Events of several records, each opened with its own key; nothing is kept. Of a record whose key was
+        destroyed come tombstones. Raises what decoding raises."""
+        keys = {patient: None if patient in self._destroyed else self.key(patient) for patient in rows}
+        return [recorded(row, keys[patient]) for patient, of_patient in rows.items() for row in of_patient]
 
     def weigh(self, patient: UUID) -> None:
         weight = self._held[patient].bytes
@@ -121,10 +132,19 @@ class Histories:
         self._weights[patient] = weight
 
     def key(self, patient: UUID) -> DataKey:
+        """Raises KeyGone, KeyUnusable."""
         try:
             return self._keys[patient]
         except KeyError:
-            raise KeyUnusable("this patient has no key") from None
+            lost = KeyGone if patient in self._destroyed else KeyUnusable
+            raise lost("this patient has no key") from None
+
+    def evict(self, patient: UUID) -> None:
+        """Everything of a person whose key was destroyed, the key too."""
+        self.forget(patient)
+        key = self._keys.pop(patient, None)
+        if key is not None:
+            self._keyring.evict(key.key_id)
 
     def forget(self, patient: UUID) -> None:
         self._held.pop(patient, None)
@@ -153,3 +173,6 @@ class Histories:
         if unknown:
             for key_id, patient, wrapped in connection.execute(_KEYS, [unknown], binary=True):
                 self._keys[patient] = self._keyring.unwrap(key_id, wrapped)
+            keyless = [patient for patient in unknown if patient not in self._keys]
+            if keyless:
+                self._destroyed.update(row[0] for row in connection.execute(_DESTROYED, [keyless], binary=True))

@@ -13,7 +13,7 @@ from infra.keys import KeyRing
 from projections import documents, parking
 from projections.documents import Stored
 from projections.folding import Document, Projection, fold_all
-from projections.histories import Batch, Held, Histories, Row
+from projections.histories import Batch, Held, Histories, KeyGone, Row
 from projections.parking import Failure
 from projections.persons import Following, Gathered
 from projections.unfolding import Unfolding
@@ -72,6 +72,8 @@ class Keeper:
         for patient, rows in self._histories.load(connection, mine).items():
             try:
                 turn.folded.append(self._documents(patient, rows, turn.projections))
+            except KeyGone:
+                turn.gone.add(patient)
             except Exception as error:  # noqa: BLE001 one person's failure must not stop the others
                 self._histories.forget(patient)
                 turn.failures.append(Failure(patient, batch.rows[patient][0][0], error))
@@ -87,6 +89,8 @@ class Keeper:
             try:
                 events = self._histories.decoded(rows)
                 turn.folded.append(documents.refolded(turn.projections, person, self._histories.key(person), events))
+            except KeyGone:
+                turn.gone.add(person)
             except Exception as error:  # noqa: BLE001 as above
                 since = min((batch.rows[each][0][0] for each in members if each in batch.rows), default=batch.through)
                 turn.failures.append(Failure(person, since, error))
@@ -130,10 +134,12 @@ class _Turn:
         self.projections = projections
         self.folded: list[dict[str, Stored]] = []
         self.failures: list[Failure] = []
+        # Whose key was destroyed.
+        self.gone: set[UUID] = set()
 
     def write(self, connection: Connection, tables: Sequence[Kept], people: Gathered) -> None:
         for each in tables:
-            documents.delete(connection, each.table, people.retired)
+            documents.delete(connection, each.table, people.retired | self.gone)
             documents.upsert(connection, each.table, [one[each.projection.name] for one in self.folded])
-        parking.release(connection, people.changed | people.retired)
+        parking.release(connection, people.changed | people.retired | self.gone)
         parking.park(connection, self.failures)

@@ -62,7 +62,10 @@ VERDICT = """
                     then log.person_of(%(patient)s::uuid, {at}) else %(patient)s::uuid end as patient_id
     ),
     verdict as (
-        select q.patient_id, exists (select from log.keys k where k.patient_id = q.patient_id)
+        select q.patient_id,
+               (exists (select from log.keys k where k.patient_id = q.patient_id)
+                or %(any)s::boolean and exists (select from log.destructions d
+                                                 where d.patient_id = q.patient_id and d.carried_out_at is not null))
                and (%(any)s::boolean or q.patient_id = %(own)s::uuid
                     or coalesce(t.clear->'organisations' ? %(organisation)s::text, false)
                     or coalesce(t.clear->'professionals' ? %(professional)s::text, false)) as allowed
@@ -143,7 +146,7 @@ class Reading:
         )  # fmt: skip
         rows = await self._rows(statement, patient_id, reader, projection.name, documents.table_name(projection))
         allowed, body, through, key_id, wrapped, held_since, checkpoint, head, person_id = rows[0]
-        if not allowed:
+        if not allowed or key_id is None:  # without a key there is no document either
             raise Refused
         standing = Standing(through or 0, checkpoint or 0, head, held_since)
         if body is None or held_since is not None:
@@ -166,7 +169,7 @@ class Reading:
             raise Refused
         if held_since is not None:
             raise HeldBack(held_since)
-        key = self._keys.unwrap(key_id, wrapped)
+        key = None if key_id is None else self._keys.unwrap(key_id, wrapped)
         return [recorded(row[5:], key) for row in rows if row[5] is not None], head
 
     async def position_at(self, moment: datetime) -> int:

@@ -9,7 +9,7 @@ import psycopg
 from infra.keys import KeyRing
 from projections.documents import Stored, refolded
 from projections.folding import Projection
-from projections.histories import Histories
+from projections.histories import Histories, KeyGone
 from projections.persons import Following
 
 Connection = psycopg.Connection[Any]
@@ -33,12 +33,15 @@ class Refolding:
     def fold(
         self, projections: Sequence[Projection], persons: Mapping[UUID, frozenset[UUID]], through: int
     ) -> Iterator[tuple[UUID, dict[str, Stored] | Exception]]:
-        """Each person's documents by projection, or what kept them from being folded."""
+        """Each person's documents by projection, or what kept them from being folded; nobody whose key was
+        destroyed."""
         records = [record for members in persons.values() for record in members]
         rows = self._histories.whole(self._connection, records, through)
         for person, members in persons.items():
             try:
                 events = self._histories.decoded({each: rows[each] for each in members if each in rows})
                 yield person, refolded(projections, person, self._histories.key(person), events)
+            except KeyGone:
+                continue
             except Exception as error:  # noqa: BLE001 told by the caller, who knows what it means
                 yield person, error

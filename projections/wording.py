@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from types import MappingProxyType
 
-from domain import annotation, appointment, merging, patient, referral
+from domain import annotation, appointment, merging, patient, referral, retention
 from domain.facts import Fact
 from domain.times import LONDON
 from projections.phrases import Sentence, about, coding, codings, spaced, words
@@ -15,6 +15,8 @@ from projections.wording_of_care import CARE_PLAN, PATHWAY
 
 
 def in_words(fact: Fact) -> str:
+    if isinstance(fact, annotation.Destroyed):
+        return "What this said was destroyed with its key."
     return SENTENCES[type(fact)](fact)
 
 
@@ -70,6 +72,11 @@ _PATIENT: dict[type[Fact], Sentence] = {
     patient.ExternalChangeNotified: lambda f: about("Another service notified a change there", f.kind),
     patient.DeathReportedInformally: lambda f: about("Death reported informally", f.on),
     patient.DeathRecordedFormally: lambda f: about("Death recorded formally", f.on),
+    retention.RetentionHoldPlaced: lambda f: about("Retention hold placed", f.hold, f.reason),
+    retention.RetentionHoldLifted: lambda f: about("Retention hold lifted", f.hold, f.reason),
+    retention.KeyDestroyed: lambda f: about(
+        "Key destroyed", f"asked for by {f.requested_by}", f"confirmed by {f.confirmed_by}", f.reason
+    ),
 }
 _MERGING: dict[type[Fact], Sentence] = {
     merging.Merged: lambda f: about("This record became part of another", str(f.into), f.reason),

@@ -2,7 +2,7 @@
 --   appended  base = position before the first new event; streams = those that others wrote after `seen`;
 --             merged = whether others joined or parted records after `seen`
 --   stale     streams = those that others wrote after `seen`, some of which this call has read
---   taken     an identifier that this call links belongs to another patient by now
+--   taken     an identifier that this call links belongs to another patient by now, or to one who was destroyed
 --   known     keys = receipts that exist already
 -- Raises PCP01 where an offset is not where the caller believes it is: another consumer has moved it.
 -- `streams` is null when so much was written that the caller should forget everything it holds.
@@ -62,7 +62,9 @@ begin
 
     if digests is not null and exists (
         select from unnest(digests, digest_patients) as n(digest, patient_id)
-          join log.identifiers i on i.digest = n.digest and i.patient_id <> n.patient_id
+          left join log.identifiers i on i.digest = n.digest
+          left join log.suppressed s on s.digest = n.digest
+         where i.patient_id <> n.patient_id or s.digest is not null
     ) then
         answer := 'taken';
         return;

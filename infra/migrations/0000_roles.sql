@@ -18,3 +18,5 @@ alter role writer set transaction_timeout = '30s';
 alter role writer set lock_timeout = '10s';
 alter role writer set idle_in_transaction_session_timeout = '10s';
 alter role reader set statement_timeout = '15s';
+-- So must a custodian who has stopped while holding what appends wait for.
+alter role custodian set idle_in_transaction_session_timeout = '30s';

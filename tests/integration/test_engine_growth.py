@@ -9,6 +9,7 @@ import pytest
 from domain.annotation import MarkedInError
 from domain.facts import CARE_PLAN, Fact
 from domain.identity import PatientReference
+from domain.retention import KeyDestroyed
 from infra.work import Act
 from infra.writer import Writer
 from projections import upkeep
@@ -30,6 +31,7 @@ class Ward:
         self._random = Random(seed)
         self._numbers = count()
         facts = [fact for fact in samples().values() if not fact.stored.startswith("annotation.")]
+        facts = [fact for fact in facts if not isinstance(fact, KeyDestroyed)]
         self._untold = [(person, fact) for person in PERSONS for fact in facts]
         self._random.shuffle(self._untold)
 

@@ -51,12 +51,14 @@ MAY: dict[str, dict[str, str]] = {
     # Of events and sealed accesses it may read positions and leaves alone, which is not everything.
     "sealer": {"log.epoch": "select"} | dict.fromkeys(EVIDENCE, "select insert"),
 }
+CUSTODY = """confirm_destruction destroy_key key_version purge_copies request_destruction retire_key_version rewrap
+             withdraw_destruction"""
 MAY_CALL: dict[str, set[str]] = {
     "writer": {"append", "append_library_events", "discard", "monthly_key", "person_of"},
     "projector": {"person_of", "position_at"},
     "reader": {"person_of", "position_at", "tile_hashes"},
     "auditor": {"access_leaf", "leaf", "person_of", "position_at", "tile_hashes", "told"},
-    "custodian": {"key_version", "retire_key_version", "rewrap"},
+    "custodian": set(CUSTODY.split()),
     "sealer": {"seal_accesses", "tile_hashes"},
 }
 

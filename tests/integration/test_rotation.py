@@ -9,6 +9,7 @@ import pytest
 
 from infra import custody, rotation
 from infra.keys import FileKeyProvider, KeyRing, KeyUnusable, version_of
+from infra.ledger import Ledger
 from infra.log import Log, may_pass
 from infra.rotation import CustodyRefused, Progress, rotate
 from infra.writer import Writer
@@ -71,12 +72,12 @@ def payloads(database: Database) -> list[tuple[object, ...]]:
         return auditor.execute("select position, payload, key_id, leaf_hash from log.events order by 1").fetchall()
 
 
-def test_every_key_is_wrapped_anew_and_no_payload_is_touched(filled: Database, key_file: Path) -> None:
+def test_every_key_is_wrapped_anew_and_no_payload_is_touched(filled: Database, key_file: Path, tmp_path: Path) -> None:
     before = payloads(filled)
     heard: list[tuple[int, int]] = []
     with filled.connect("custodian") as custodian:
         done = rotate(custodian, FileKeyProvider(key_file), lambda *told: heard.append(told))
-        again = custody.status(custodian, FileKeyProvider(key_file))
+        again = custody.status(custodian, FileKeyProvider(key_file), Ledger(tmp_path / "l", FileKeyProvider(key_file)))
     assert (done.version, done.rewrapped, done.retired) == ("2", PEOPLE + 1, ["1"])
     assert heard[-1] == (PEOPLE + 1, PEOPLE + 1)
     assert versions(filled) == {"2": PEOPLE}
@@ -181,7 +182,7 @@ def test_a_version_that_the_provider_lacks_is_shown_as_missing(
     FileKeyProvider.generate(other)
     with filled.connect("custodian") as custodian:
         rotate(custodian, FileKeyProvider(key_file), unheard)
-        found = custody.status(custodian, FileKeyProvider(other))
+        found = custody.status(custodian, FileKeyProvider(other), Ledger(tmp_path / "l", FileKeyProvider(other)))
     assert [(each.version, each.state, each.patients) for each in found.versions] == [
         ("1", "current", 0),
         ("2", "missing", PEOPLE),

@@ -12,7 +12,7 @@ from consumers.envelope import envelope, opened
 from consumers.schemas import schema, schemas
 from consumers.translation import Entry, Refusal, Refused, Sender, Translated
 from consumers.vocabulary import organisation_of, scope, translate, vocabulary
-from domain import merging
+from domain import merging, retention
 from domain.facts import Category, Fact, fact_json
 from domain.patient import IdentifierLinked, PatientRegistered
 from domain.times import Precision
@@ -42,7 +42,7 @@ def refused_at(data: object, stored: str = "pathway.diagnosis-agreed.v1") -> tup
 
 def test_every_fact_of_the_catalogue_can_be_reported_but_what_matching_records() -> None:
     missing = {fact for fact in samples() if fact.stored not in vocabulary()}
-    ours_alone = {PatientRegistered, IdentifierLinked, *merging.FACTS}
+    ours_alone = {PatientRegistered, IdentifierLinked, *merging.FACTS, *retention.FACTS}
     assert ours_alone <= missing
     assert all(fact.stored.startswith("annotation.") for fact in missing - ours_alone)
 
