@@ -8,11 +8,14 @@ from typing import Any
 
 from domain import annotation
 from domain.facts import Provenance, Recorded
+from domain.history import is_ahead
 from domain.retention import KeyDestroyed
 from projections.folding import NOT_RECORDED, Document, Entry, Handlers, Part, Projection, explicit
 from projections.wording import in_words
 
 STANDS, DESTROYED = "stands", "destroyed"
+# Found amiss, not refused: it is said to have occurred well after it was recorded, and sorts at its recording.
+AHEAD = "occurred-after-recording"
 _GONE = ("marked-in-error", "moved-away")
 _PROVENANCE = tuple(Provenance.model_fields)
 
@@ -42,6 +45,7 @@ def _line(trail: Trail, fact: Any, entry: Entry) -> bool:
         "recorded_at": _recorded_at(trail, event),
         "standing": DESTROYED if is_gone else STANDS,
         "annotated_by": [],
+        "findings": [AHEAD] if is_ahead(event) else [],
         "because": entry.because,
     }
     trail.places[entry.because] = len(trail.lines)

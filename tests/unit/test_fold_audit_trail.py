@@ -2,8 +2,9 @@
 
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
-from domain.annotation import Corrected, MarkedInError
+from domain.annotation import Corrected, MarkedInError, MovedAway
 from domain.facts import Agent, Provenance, Recorded
 from domain.pathway import DiagnosisAgreed
 from projections.audit_trail import AUDIT_TRAIL
@@ -68,3 +69,15 @@ def test_a_correction_does_not_bring_back_what_was_marked_in_error() -> None:
 def test_an_annotation_that_comes_before_its_event_waits_for_it() -> None:
     events = in_turn((pathway(), MarkedInError(versions=(2,))), (pathway(), AGREED))
     assert [line["standing"] for line in lines(events)] == ["stands", "marked-in-error"]
+
+
+def test_what_is_said_to_occur_long_after_its_recording_is_found_amiss() -> None:
+    mistyped, right = lines(recorded([(pathway(), AGREED, day(365)), (pathway(), AGREED, day(1))]))
+    assert (mistyped["findings"], right["findings"]) == (["occurred-after-recording"], [])
+
+
+def test_what_was_moved_away_says_so_and_stays_so() -> None:
+    moved = MovedAway(versions=(1,), to_patient=UUID(int=7))
+    corrected = Corrected(version=1, replaced_by=AGREED.stored, replacement={"icd10": "C50.1"})
+    first, *_ = lines(in_turn((pathway(), AGREED), (pathway(), moved), (pathway(), corrected)))
+    assert first["standing"] == "moved-away"
