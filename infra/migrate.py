@@ -90,6 +90,11 @@ def _make(owner: Connection, name: str) -> None:
     )
 
 
+def is_function(name: str) -> bool:
+    """Whether `migrate` names a function that was made anew, and not a migration."""
+    return name.startswith(_FUNCTIONS)
+
+
 def _apply(owner: Connection, name: str) -> None:
     try:
         owner.execute(_read(name))

@@ -28,6 +28,7 @@ from infra.foundations import (
 )
 from infra.kafka_broker import KafkaBroker, KafkaUnavailable
 from infra.keys_cli import reapply_all
+from infra.migrate import is_function
 from infra.postgres import EmbeddedPostgres
 from infra.services import Backoff, Service
 from infra.settings import Role, Settings, leave_for_other_shells
@@ -101,8 +102,12 @@ class Supervisor:
         server = EmbeddedPostgres(self._settings.data_dir, remembered_port(self._settings))
         self._add_server("PostgreSQL", server)
         self._settings = self._settings.model_copy(update={"postgres_port": server.port})
-        for name in prepare_database(server):
-            self._say(f"Applied migration {name}")
+        applied = prepare_database(server)
+        for name in applied:
+            if not is_function(name):
+                self._say(f"Applied migration {name}")
+        if made := sum(map(is_function, applied)):
+            self._say(f"Made {made} functions of the log")
         prepare_secrets(self._settings)
         for each in reapply_all(self._settings, hidden=True):
             self._say(f"Destroyed again the key of patient {each.patient_id}, which a restore had brought back")
