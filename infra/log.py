@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 
 from domain.facts import Recorded
 from domain.persons import Merge
+from infra.arrays import accept_columns, booleans, byteas, integers, moments, texts, uuids
 from infra.keys import DataKey, KeyRing, KeyUnusable
 from infra.payloads import COLUMNS, recorded
 
@@ -45,10 +46,15 @@ def may_pass(error: Exception) -> bool:
 
 
 class Appended(NamedTuple):
+    """`waited`: seconds for the append lock. `ahead`: seconds by which the database's clock, or the log itself, is
+    beyond the moment after which nothing was to be stamped; None where none was told, negative where all is well."""
+
     base: int
     at: datetime
     written_by_others: list[UUID] | None
     merged_by_others: bool
+    waited: float = 0.0
+    ahead: float | None = None
 
 
 class Stale(NamedTuple):
@@ -125,18 +131,28 @@ class Batch:
     offsets: list[dict[str, Any]] = field(default_factory=list)
 
     def arguments(self) -> list[Any]:
-        columns = [getattr(self, each.name) or None for each in fields(self)]
-        precisions = 5
-        columns[precisions] = "".join(self.precisions) or None
-        for place in (-3, -2, -1):  # the rare ones
-            columns[place] = Jsonb(columns[place]) if columns[place] else None
-        return columns
+        columns = (getattr(self, each.name) for each in fields(self))
+        return [write(column) if column else None for write, column in zip(_WRITTEN, columns, strict=True)]
 
 
-_TYPES = """uuid[] int4[] uuid[] text[] timestamptz[] text bytea[] uuid[] uuid[] uuid[] bytea[] bytea[] uuid[] bytea[]
-            text[] bytea[] text[] bytea[] int4[] int4[] bool[] bytea[] uuid[] bytea[] jsonb jsonb jsonb"""
-_PLACES = ", ".join(f"%b::{each}" for each in _TYPES.split())
-_APPEND = f"select answer, base, at, streams, keys, merged from log.append(%b::bigint, %b::uuid[], {_PLACES})"  # noqa: S608
+def _letters(values: list[str]) -> str:
+    return "".join(values)
+
+
+# How each column of a batch is written, and the type that the statement gives it.
+_EVENTS = ((uuids, "uuid[]"), (integers, "int4[]"), (uuids, "uuid[]"), (texts, "text[]"), (moments, "timestamptz[]"),
+           (_letters, "text"), (byteas, "bytea[]"), (uuids, "uuid[]"))  # fmt: skip
+_KEYS_AND_LINKS = ((uuids, "uuid[]"), (uuids, "uuid[]"), (byteas, "bytea[]"), (byteas, "bytea[]"), (uuids, "uuid[]"))
+_RECEIPT = ((byteas, "bytea[]"), (texts, "text[]"), (byteas, "bytea[]"), (texts, "text[]"), (byteas, "bytea[]"),
+            (integers, "int4[]"), (integers, "int4[]"), (booleans, "bool[]"))  # fmt: skip
+_RAW = ((byteas, "bytea[]"), (uuids, "uuid[]"), (byteas, "bytea[]"))
+_RARE = ((Jsonb, "jsonb"), (Jsonb, "jsonb"), (Jsonb, "jsonb"))
+_COLUMNS: tuple[tuple[Callable[[Any], Any], str], ...] = (*_EVENTS, *_KEYS_AND_LINKS, *_RECEIPT, *_RAW, *_RARE)
+_WRITTEN = tuple(write for write, _ in _COLUMNS)
+_PLACES = ", ".join(f"%b::{kind}" for _, kind in _COLUMNS)
+_APPEND = f"""select answer, base, at, streams, keys, merged, extract(epoch from waited)::float8,
+                     extract(epoch from ahead)::float8
+                from log.append(%b::bigint, %b::uuid[], {_PLACES}, %b::timestamptz)"""  # noqa: S608 our own
 _HEAD = "select coalesce(max(position), 0) from log.events"
 _STREAMS = f"""select {COLUMNS} from log.events
                 where stream_id = any(%b) and patient_id = any(%b) order by stream_id, version"""  # noqa: S608 our own
@@ -147,7 +163,7 @@ _NAMED = """select digest, patient_id from log.identifiers where digest = any(%b
 _DESTROYED = """select position, patient_id, key_id from log.destructions
                  where position > %b and key_id is not null order by position"""
 _RECEIPTS = """select key, digest, outcome, answer, first_position, last_position, position
-                 from log.receipts where key = any(%b)"""
+                 from log.receipts where key = any(%b::bytea[])"""
 
 
 class Log:
@@ -162,6 +178,7 @@ class Log:
     def connection(self) -> "psycopg.Connection[Any]":
         if self._connection is None or self._connection.closed:
             self._connection = self._connect()
+            accept_columns(self._connection)
         return self._connection
 
     def close(self) -> None:
@@ -204,9 +221,11 @@ class Log:
         keys = self._patient_keys(key_patients)
         return Loaded(position, written, patients, self._streams(list(streams), keys), keys)
 
-    def append(self, seen: int, reads: Sequence[UUID], batch: Batch) -> Appended | Stale | Known:
+    def append(
+        self, seen: int, reads: Sequence[UUID], batch: Batch, not_after: datetime | None = None
+    ) -> Appended | Stale | Known:
         """Raises Fenced, psycopg.Error."""
-        arguments = [seen, list(reads), *batch.arguments()]
+        arguments = [seen, uuids(reads), *batch.arguments(), not_after]
         try:
             row = self.connection.execute(_APPEND, arguments, binary=True).fetchone()
         except psycopg.DatabaseError as error:
@@ -215,17 +234,17 @@ class Log:
             raise
         if row is None:
             raise psycopg.DataError("append gave no answer")
-        answer, base, at, streams, known, merged = row
+        answer, base, at, streams, known, merged, waited, ahead = row
         match answer:
             case "appended":
-                return Appended(base, at, streams, merged)
+                return Appended(base, at, streams, merged, waited, ahead)
             case "known":
                 return Known(known)
             case _:
                 return Stale(streams if answer == "stale" else [])
 
     def receipts(self, keys: Sequence[bytes]) -> dict[bytes, ReceiptRow]:
-        rows = self.connection.execute(_RECEIPTS, [list(keys)], binary=True)
+        rows = self.connection.execute(_RECEIPTS, [byteas(keys)], binary=True)
         return {row[0]: ReceiptRow(*row[1:]) for row in rows}
 
     def next_offsets(self, cluster_id: str, topic_id: str) -> dict[int, int]:

@@ -5,7 +5,9 @@
 --   taken     an identifier that this call links belongs to another patient by now, or to one who was destroyed
 --   known     keys = receipts that exist already
 -- Raises PCP01 where an offset is not where the caller believes it is: another consumer has moved it.
--- `streams` is null when so much was written that the caller should forget everything it holds.
+-- `streams` is null when so much was written that the caller should forget everything it holds. `waited` is for the lock.
+-- Nothing is stamped later than `not_after`, unless the log itself stands later; `ahead` is by how much the clock, or the
+-- log, is beyond it (docs/decisions/0021-steady-time.md).
 create function log.append(
     seen bigint, reads uuid[],
     stream_ids uuid[] default null, versions integer[] default null, patient_ids uuid[] default null,
@@ -18,11 +20,17 @@ create function log.append(
     receipt_counts integer[] default null, receipt_replaces boolean[] default null,
     raw_keys bytea[] default null, raw_key_ids uuid[] default null, raw_sealed bytea[] default null,
     merges jsonb default null, rejections jsonb default null, offsets jsonb default null,
+    not_after timestamptz default null,
     out answer text, out base bigint, out at timestamptz, out streams uuid[], out keys bytea[],
-    out merged boolean
-) language plpgsql security definer set search_path = pg_catalog as $$
+    out merged boolean, out waited interval, out ahead interval
+) language plpgsql security definer set search_path = pg_catalog
+-- Planned once, for arrays of any length, and by index: planning again costs a lone command more than running, and a scan
+-- of all receipts costs more with every message.
+set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 declare
+    asked_at constant timestamptz := clock_timestamp();
     last_at timestamptz;
+    told_at timestamptz;
     moved integer;
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
@@ -32,7 +40,10 @@ begin
 
     select e.position, e.recorded_at into base, last_at from log.events e order by e.position desc limit 1;
     base := coalesce(base, 0);
-    at := greatest(clock_timestamp(), last_at);
+    told_at := clock_timestamp();
+    waited := told_at - asked_at;
+    at := greatest(least(told_at, not_after), last_at);
+    ahead := greatest(told_at, last_at) - not_after;
 
     if seen <> base then
         -- More than there is: the caller has seen a log that a restore or a failover took away.
@@ -50,9 +61,9 @@ begin
     end if;
 
     if receipt_keys is not null then
-        select array_agg(r.key) into keys
+        select array_agg(n.key) into keys
           from unnest(receipt_keys, receipt_replaces) as n(key, replaces)
-          join log.receipts r on r.key = n.key
+          cross join lateral (select from log.receipts r where r.key = n.key limit 1) as known
          where not n.replaces;
         if keys is not null then
             answer := 'known';
@@ -98,23 +109,19 @@ begin
 
     if stream_ids is not null then
         perform log.check_versions(stream_ids, versions);
-        with given as materialized (
-            select * from unnest(stream_ids, versions, patient_ids, types, occurred_ats,
-                                 string_to_array(precisions, null), payloads, key_ids)
+        with numbered as (
+            select base + g.place as position, g.stream_id, g.version, g.patient_id,
+                   case when g.patient_id is not null then coalesce(last.patient_seq, 0)
+                        + row_number() over (partition by g.patient_id order by g.place) end::integer as patient_seq,
+                   g.type, g.occurred_at, g.precision::"char" as precision, g.payload, g.key_id
+              from unnest(stream_ids, versions, patient_ids, types, occurred_ats,
+                          string_to_array(precisions, null), payloads, key_ids)
                 with ordinality
                 as g(stream_id, version, patient_id, type, occurred_at, precision, payload, key_id, place)
-        ), counted as materialized (
-            select p.patient_id, coalesce(last.patient_seq, 0) as before
-              from (select distinct g.patient_id from given g where g.patient_id is not null) p
               left join lateral (
                 select e.patient_seq from log.events e
-                 where e.patient_id = p.patient_id order by e.patient_seq desc limit 1
+                 where e.patient_id = g.patient_id order by e.patient_seq desc limit 1
               ) last on true
-        ), numbered as (
-            select base + g.place as position, g.stream_id, g.version, g.patient_id,
-                   (c.before + row_number() over (partition by g.patient_id order by g.place))::integer as patient_seq,
-                   g.type, g.occurred_at, g.precision::"char" as precision, g.payload, g.key_id
-              from given g left join counted c on c.patient_id = g.patient_id
         )
         insert into log.events
         select n.position, at, n.stream_id, n.version, n.patient_id, n.patient_seq, n.type, n.occurred_at,
@@ -137,17 +144,19 @@ begin
     end if;
 
     if receipt_keys is not null then
-        insert into log.receipts as r
+        if true = any(receipt_replaces) then -- a message taken up again is answered anew
+            delete from log.receipts r using unnest(receipt_keys, receipt_replaces) as n(key, replaces)
+             where n.replaces and r.key = n.key;
+        end if;
+        insert into log.receipts (key, source, digest, outcome, answer, first_position, last_position, position,
+                                  received_at)
         select n.key, n.source, n.digest, n.outcome, n.answer,
                case when n.count > 0 then base + n.first end,
                case when n.count > 0 then base + n.first + n.count - 1 end,
                base + coalesce(array_length(stream_ids, 1), 0), at
           from unnest(receipt_keys, receipt_sources, receipt_digests, receipt_outcomes, receipt_answers,
                       receipt_firsts, receipt_counts)
-            as n(key, source, digest, outcome, answer, first, count)
-        on conflict (key) do update set digest = excluded.digest, outcome = excluded.outcome, answer = excluded.answer,
-            first_position = excluded.first_position, last_position = excluded.last_position,
-            position = excluded.position, received_at = excluded.received_at;
+            as n(key, source, digest, outcome, answer, first, count);
     end if;
 
     if raw_keys is not null then

@@ -3,7 +3,7 @@
 create function log.leaf(
     place bigint, recorded timestamptz, stream uuid, version integer, patient uuid, seq integer,
     type text, occurred timestamptz, occurred_precision "char", payload bytea, key uuid
-) returns bytea language sql immutable parallel safe as $$
+) returns bytea language sql stable parallel safe as $$
     select sha256('\x0001'::bytea
         || int8send(place) || timestamptz_send(recorded) || uuid_send(stream) || int4send(version)
         || coalesce(uuid_send(patient), '\x00000000000000000000000000000000'::bytea)

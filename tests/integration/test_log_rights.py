@@ -166,7 +166,7 @@ def test_a_role_calls_the_functions_it_needs_and_no_other(database: Database, ro
 
 @pytest.mark.parametrize("role", SERVICES)
 def test_only_the_writer_appends(filled: Database, role: str) -> None:
-    call = f"select answer from log.append(3, '{{}}'{', null' * 26})"
+    call = f"select answer from log.append(3, '{{}}'{', null' * 27})"
     with filled.connect(role) as connection:
         if role == "writer":
             assert connection.execute(call).fetchone() == ("appended",)

@@ -10,6 +10,7 @@ from domain.facts import CARE_PLAN, PATIENT
 from domain.identity import PatientReference
 from domain.pathway import DiagnosisAgreed
 from domain.patient import DemographicsRecorded, Identifier, Name
+from infra.arrays import accept_columns, integers, texts, uuids
 from infra.work import Outcome
 from infra.writer import Writer
 from tests.conftest import Database
@@ -142,3 +143,13 @@ def test_memory_bounds_change_nothing(database: Database, bound: int) -> None:
         writer.submit(work(str(number), (CARE_PLAN, RaiseNeed(need=str(number % 5), concern="x"))))
     writer.close()
     assert len(types(database)) == 2 + 5
+
+
+def test_a_statement_takes_columns_as_the_arrays_they_are(database: Database) -> None:
+    ids = [uuid4(), uuid4()]
+    with database.connect("writer") as connection:
+        accept_columns(connection)
+        row = connection.execute(
+            "select %b::uuid[], %b::text[], %b::int4[]", [uuids(ids), texts(["ä"]), integers([])]
+        ).fetchone()
+    assert row == (ids, ["ä"], [])
