@@ -4,14 +4,12 @@ A stale answer is decided again, the third time under the lock. A lost connectio
 meanwhile answers by its receipt. A database error that stays is narrowed down to the one work that causes it.
 """
 
-import queue
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
-from typing import NamedTuple
+from queue import Empty
 from uuid import UUID, uuid4
 
 import psycopg
@@ -25,7 +23,10 @@ from infra.holdings import Holdings
 from infra.keys import KeyRing
 from infra.log import Appended, Fenced, Known, Log, Stale, may_pass
 from infra.prefetch import Prefetch
+from infra.steady import SteadyTime
+from infra.turns import Job, Turn, Turns
 from infra.work import NOT_STORABLE, Outcome, Work
+from infra.write_metrics import WriteMetrics
 
 log = structlog.get_logger(__name__)
 
@@ -41,29 +42,34 @@ class WriterStopped(Exception):
     """The writer is shutting down or has failed; nothing of this work was recorded."""
 
 
-class _Job(NamedTuple):
-    works: Sequence[Work]
-    future: "Future[list[Outcome]]"
-
-
 class Writer:
     """`write` for a caller that has a batch of its own (the consumer); `submit` for many callers at once (the API).
 
-    Everything runs on one thread, so `write` and `submit` are safe from any thread.
+    Everything runs on one thread, so `write` and `submit` are safe from any thread. `most`: works in one transaction,
+    which others wait for. `steady` bounds what events are stamped with.
     """
 
-    def __init__(self, store: Log, keys: KeyRing, limit_bytes: int = 96_000_000, most: int = 400) -> None:
+    def __init__(
+        self,
+        store: Log,
+        keys: KeyRing,
+        limit_bytes: int = 96_000_000,
+        most: int = 200,
+        metrics: WriteMetrics | None = None,
+        steady: SteadyTime | None = None,
+    ) -> None:
         self._log = store
         self._keys = keys
         self._holdings = Holdings(limit_bytes)
         self._prefetch = Prefetch(store, keys, self._holdings)
         self._destructions = Destructions(store, self._holdings, keys)
+        self._metrics = metrics or WriteMetrics()
+        self._steady = steady or SteadyTime()
         # Streams with decisions of which we do not know yet that they are durable.
         self._unsettled: dict[UUID, Stream] = {}
-        self._most = most
         self._monthly: MonthlyKey | None = None
         self._offsets: dict[tuple[str, str, int], int | None] = {}
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._turns = Turns(most)
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._door = threading.Lock()
         self._stopped = False
@@ -74,13 +80,16 @@ class Writer:
         return self.write([work])[0]
 
     def write(self, works: Sequence[Work]) -> list[Outcome]:
-        """All in one transaction, in order. Raises Fenced, WriterStopped, psycopg.Error."""
-        future: Future[list[Outcome]] = Future()
+        """In order; a large batch in several transactions, between which others have their turn. What was recorded
+        before an error stays and is known by its receipts. Raises Fenced, WriterStopped, psycopg.Error."""
+        if not works:
+            return []
+        job = Job(works)
         with self._door:
             if self._stopped:
                 raise WriterStopped("the writer has stopped")
-            self._jobs.put(_Job(list(works), future))
-        return future.result()
+            self._turns.put(job)
+        return job.result()
 
     def owns(self, cluster_id: str, topic_id: str, offsets: dict[int, int | None]) -> None:
         """From now on these partitions are ours, from the offsets given (None: never read)."""
@@ -95,26 +104,25 @@ class Writer:
         """Finishes what was submitted, then stops."""
         with self._door:
             self._stopped = True
-            self._jobs.put(None)
+            self._turns.close()
         self._thread.join()
         self._log.close()
 
     def _run(self) -> None:
-        jobs: list[_Job] = []
+        jobs: list[Job] = []
         try:
-            while (job := self._next()) is not None:
-                jobs = [job, *self._waiting(len(job.works))]
+            while (turn := self._next()) is not None:
+                jobs = [job for job, _ in turn.jobs]
                 self._destructions.heed()
-                for together in _apart(jobs):
-                    self._answer(together)
+                self._answer(turn)
         finally:
             self._refuse(jobs)
 
-    def _next(self) -> _Job | None:
+    def _next(self) -> Turn | None:
         while True:
             try:
-                return self._jobs.get(timeout=_FOLLOW_SECONDS)
-            except queue.Empty:
+                return self._turns.next(_FOLLOW_SECONDS)
+            except Empty:
                 self._follow()
 
     def _follow(self) -> None:
@@ -126,56 +134,37 @@ class Writer:
             log.warning("follow_failed", error=type(error).__name__)
             self._start_again()
 
-    def _refuse(self, jobs: list[_Job]) -> None:
+    def _refuse(self, jobs: list[Job]) -> None:
         """However the thread ends, nobody may wait for it for ever."""
         with self._door:
             self._stopped = True
-            while not self._jobs.empty():
-                job = self._jobs.get_nowait()
-                jobs += [job] if job is not None else []
-        for job in jobs:
-            if not job.future.done():
-                job.future.set_exception(WriterStopped("the writer has stopped"))
+        for job in {*jobs, *self._turns.left()}:
+            if not job.is_done:
+                job.fail(WriterStopped("the writer has stopped"))
 
-    def _waiting(self, taken: int) -> list[_Job]:
-        """Whatever else has been submitted meanwhile shares the transaction, up to a bound."""
-        jobs: list[_Job] = []
-        while taken < self._most:
-            try:
-                job = self._jobs.get_nowait()
-            except queue.Empty:
-                break
-            if job is None:
-                self._jobs.put(None)
-                break
-            jobs.append(job)
-            taken += len(job.works)
-        return jobs
-
-    def _answer(self, jobs: list[_Job]) -> None:
-        works = [work for job in jobs for work in job.works]
+    def _answer(self, turn: Turn) -> None:
+        began = time.perf_counter()
         try:
-            outcomes = self._write(works)
+            outcomes = self._write(turn.works)
         except Exception as error:  # noqa: BLE001 whoever waits must hear of it; the thread serves the next
-            self._answer_separately(jobs, error)
+            self._answer_separately(turn, error)
             return
-        for job in jobs:
-            job.future.set_result(outcomes[: len(job.works)])
-            outcomes = outcomes[len(job.works) :]
+        self._metrics.answered(len(outcomes), time.perf_counter() - began)
+        for job, works in turn.jobs:
+            job.answer(outcomes[: len(works)])
+            outcomes = outcomes[len(works) :]
 
-    def _answer_separately(self, jobs: list[_Job], error: Exception) -> None:
+    def _answer_separately(self, turn: Turn, error: Exception) -> None:
         """One caller's fault must not be another's; a database that is away is everyone's."""
-        if len(jobs) > 1 and not may_pass(error):
-            for job in jobs:
-                self._answer([job])
+        if len(turn.jobs) > 1 and not may_pass(error):
+            for each in turn.jobs:
+                self._answer(Turn([each]))
             return
-        for job in jobs:
-            job.future.set_exception(error)
+        for job, _ in turn.jobs:
+            job.fail(error)
         log.warning("write_failed", error=type(error).__name__)
 
     def _write(self, works: list[Work]) -> list[Outcome]:
-        if not works:
-            return []
         try:
             return self._persistently(works)
         except Exception as error:
@@ -239,7 +228,9 @@ class Writer:
         self._unsettled = desk.touched
         attempt.decide(desk)
         desk.batch.offsets = [self._move(place, offset) for place, offset in desk.offsets().items()]
-        return desk, self._log.append(self._holdings.seen, list(desk.touched), desk.batch)
+        answer = self._log.append(self._holdings.seen, list(desk.touched), desk.batch, self._steady.latest())
+        self._metrics.answers.labels(type(answer).__name__.lower()).inc()
+        return desk, answer
 
     def _settle(self, desk: Desk, appended: Appended) -> None:
         holdings = self._holdings
@@ -255,6 +246,7 @@ class Writer:
         self._unsettled = {}
         self._offsets.update(desk.offsets())
         holdings.trim()
+        self._metrics.appended(len(desk.batch.versions), appended.waited, appended.ahead)
 
     def _take_back(self, desk: Desk) -> None:
         """Nothing of this was recorded: what we hold stands as it did before. New patients' streams never were."""
@@ -286,18 +278,3 @@ class Writer:
             key_id, wrapped = self._log.monthly_key(candidate, month, wrapped)
             self._monthly = MonthlyKey(key_id, month, self._keys.unwrap(key_id, wrapped))
         return self._monthly
-
-
-def _apart(jobs: list[_Job]) -> Iterator[list[_Job]]:
-    """In order; jobs with a work that must be alone by themselves, the others together."""
-    together: list[_Job] = []
-    for job in jobs:
-        if not any(work.alone for work in job.works):
-            together.append(job)
-            continue
-        if together:
-            yield together
-        yield [job]
-        together = []
-    if together:
-        yield together

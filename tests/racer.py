@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
 from uuid import UUID, uuid4
@@ -36,8 +37,10 @@ class CountingLog(Log):
         super().__init__(lambda: psycopg.connect(url, autocommit=True, application_name="racer"), keys)
         self.counts: Counter[str] = Counter()
 
-    def append(self, seen: int, reads: Sequence[UUID], batch: Batch) -> Appended | Stale | Known:
-        answer = super().append(seen, reads, batch)
+    def append(
+        self, seen: int, reads: Sequence[UUID], batch: Batch, not_after: datetime | None = None
+    ) -> Appended | Stale | Known:
+        answer = super().append(seen, reads, batch, not_after)
         self.counts[type(answer).__name__] += 1
         return answer
 

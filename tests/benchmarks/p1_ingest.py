@@ -61,11 +61,10 @@ class Records:
 class Product:
     """The consumer's own path: pipeline and writer, with receipts, raw bytes and offsets."""
 
-    def __init__(self, database: Database, keys: KeyRing, limit_bytes: int | None = None) -> None:
+    def __init__(self, database: Database, keys: KeyRing, limit_bytes: int = 96_000_000) -> None:
         self.database = database
         self._pipeline = Pipeline(keys)
-        bound = {} if limit_bytes is None else {"limit_bytes": limit_bytes}
-        self.writer = Writer(Database(database.server, database.name, keys).log(), keys, **bound)
+        self.writer = Writer(Database(database.server, database.name, keys).log(), keys, limit_bytes)
 
     def owns(self, offset: int | None) -> None:
         self.writer.owns(*_PLACE[:2], {0: offset})

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from datetime import datetime
 from threading import Event
 from typing import Any
 from uuid import UUID, uuid4
@@ -34,7 +35,9 @@ class FailingLog(Log):
         self._calls = calls
         self._number = 0
 
-    def append(self, seen: int, reads: Sequence[UUID], batch: Batch) -> Appended | Stale | Known:
+    def append(
+        self, seen: int, reads: Sequence[UUID], batch: Batch, not_after: datetime | None = None
+    ) -> Appended | Stale | Known:
         self._number += 1
         if self._is_to("seem_stale"):
             return Stale([])
@@ -42,7 +45,7 @@ class FailingLog(Log):
             raise psycopg.errors.IdleInTransactionSessionTimeout
         if self._is_to("end_the_thread"):
             raise SystemExit
-        answer = super().append(seen, reads, batch)
+        answer = super().append(seen, reads, batch, not_after)
         if self._is_to("lose_the_answer"):
             self.connection.close()
             raise psycopg.OperationalError("the connection was lost")
