@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable
+from operator import attrgetter
 from uuid import UUID
 
 from domain.persons import Merge, Persons
@@ -11,6 +12,18 @@ from infra.keys import DataKey
 # Measured: an event of 300 bytes of JSON takes about this much as Python objects.
 _BYTES_PER_EVENT = 1_500
 _BYTES_PER_STREAM = 800
+
+
+class _Held:
+    __slots__ = ("size", "stream", "used")
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+        self.size = 0
+        self.used = 0
+
+
+_used = attrgetter("used")
 
 
 class Holdings:
@@ -23,7 +36,8 @@ class Holdings:
         self.merges_seen = -1
         self.patients: OrderedDict[bytes, UUID] = OrderedDict()
         self.keys: OrderedDict[UUID, DataKey] = OrderedDict()
-        self._streams: OrderedDict[UUID, tuple[Stream, int]] = OrderedDict()
+        self._streams: dict[UUID, _Held] = {}
+        self._uses = 0
         self._limit = limit_bytes
         self._bytes = 0
 
@@ -31,31 +45,38 @@ class Holdings:
         held = self._streams.get(stream_id)
         if held is None:
             return None
-        self._streams.move_to_end(stream_id)
-        return held[0]
+        self._uses += 1
+        held.used = self._uses
+        return held.stream
 
     def hold(self, stream: Stream) -> None:
         """Adds a stream, or counts anew one that has grown."""
-        self._bytes -= self._streams.get(stream.stream_id, (stream, 0))[1]
+        held = self._streams.get(stream.stream_id)
+        if held is None:
+            held = self._streams[stream.stream_id] = _Held(stream)
+        self._uses += 1
+        held.used = self._uses
+        held.stream = stream
         size = _BYTES_PER_STREAM + _BYTES_PER_EVENT * len(stream.events)
-        self._streams[stream.stream_id] = (stream, size)
-        self._bytes += size
+        self._bytes += size - held.size
+        held.size = size
 
-    def forget(self, streams: list[UUID] | None) -> None:
+    def forget(self, streams: Iterable[UUID] | None) -> None:
         """None: everything that others may have changed."""
         if streams is None:
             self._streams.clear()
             self._bytes = 0
             return
         for stream_id in streams:
-            self._bytes -= self._streams.pop(stream_id, (None, 0))[1]
+            held = self._streams.pop(stream_id, None)
+            self._bytes -= held.size if held is not None else 0
 
     def evict(self, patient_id: UUID) -> None:
         """Everything of someone whose key was destroyed."""
         self.keys.pop(patient_id, None)
         for digest in [digest for digest, each in self.patients.items() if each == patient_id]:
             del self.patients[digest]
-        theirs = (stream for stream, _ in self._streams.values() if stream.events)
+        theirs = (held.stream for held in self._streams.values() if held.stream.events)
         self.forget([each.stream_id for each in theirs if each.events[0].patient_id == patient_id])
 
     def clear(self) -> None:
@@ -73,9 +94,16 @@ class Holdings:
 
     def trim(self) -> None:
         """Called between batches: nothing that a batch needs may disappear under it."""
-        while self._bytes > self._limit and self._streams:
-            _, (_, size) = self._streams.popitem(last=False)
-            self._bytes -= size
+        if self._bytes > self._limit:
+            self._forget_oldest()
         for held in (self.patients, self.keys):
             while len(held) > self._limit // 2_000:
                 held.popitem(last=False)
+
+    def _forget_oldest(self) -> None:
+        """A tenth more than must go, since all are looked through for it."""
+        for held in sorted(self._streams.values(), key=_used):
+            if self._bytes <= self._limit - self._limit // 10:
+                break
+            del self._streams[held.stream.stream_id]
+            self._bytes -= held.size

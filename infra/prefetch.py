@@ -41,31 +41,51 @@ class Prefetch:
 
         A load also shows what others wrote since; what we held of that is forgotten, and loaded in the next turn.
         """
-        needs = self._needs(works)
-        digests = set[bytes]().union(*(need.digests for need in needs))
+        told = [_Need(part, self._digests(part)) for work in works for part in work.parts]
         absent: set[bytes | UUID] = set()
         while True:
-            unknown = [each for each in digests if each not in self._holdings.patients and each not in absent]
-            wanted, patients = self._missing(needs, {})
+            needs = [need for need in self._joined(told) if not self._is_met(need, absent)]
             is_behind = afresh or self._holdings.merges_seen < self._holdings.seen
-            if not (unknown or wanted.keys() - absent or patients - absent or is_behind):
+            if not (needs or is_behind):
                 return
-            loaded = self._load(needs, unknown, locked)
+            unknown = {each for need in needs for each in need.digests if self._is_new(each) and each not in absent}
+            loaded, patients = self._load(needs, list(unknown), locked)
             absent = absent - set(loaded.written) if loaded.written is not None else set()
             absent.update(unknown, patients, (each for each in loaded.streams if self._holdings.stream(each) is None))
             afresh = False
 
-    def _needs(self, works: Sequence[Work]) -> list[_Need]:
-        named = [(part, self._digests(part)) for work in works for part in work.parts]
-        kin = _kin(digests for _, digests in named)
-        return [_Need(part, set[bytes]().union(*(kin[each] for each in digests))) for part, digests in named]
+    def _is_new(self, digest: bytes) -> bool:
+        return digest not in self._holdings.patients
+
+    def _joined(self, told: list[_Need]) -> list[_Need]:
+        """Whomever an identifier names that we have not met, its companions in the batch may come to name."""
+        are_new = [any(map(self._is_new, need.digests)) for need in told]
+        if not any(are_new):
+            return told
+        kin = _kin(need.digests for need, is_new in zip(told, are_new, strict=True) if is_new)
+        return [
+            _Need(need.part, set[bytes]().union(*(kin[each] for each in need.digests))) if is_new else need
+            for need, is_new in zip(told, are_new, strict=True)
+        ]
+
+    def _is_met(self, need: _Need, absent: set[bytes | UUID]) -> bool:
+        """Whether all that it needs is held, or known not to be there."""
+        if any(self._is_new(each) and each not in absent for each in need.digests):
+            return False
+        holdings = self._holdings
+        return all(
+            (patient_id in holdings.keys or patient_id in absent)
+            and all(holdings.stream(each) is not None or each in absent for each, _ in _streams(need.part, patient_id))
+            for patient_id in self._patients(need, {})
+        )
 
     def _digests(self, part: Part) -> set[bytes]:
         if not isinstance(part.patient, PatientReference):
             return set()
         return {self._keys.identifier_digest(each) for each in part.patient.identifiers}
 
-    def _load(self, needs: list[_Need], unknown: list[bytes], locked: bool) -> Loaded:
+    def _load(self, needs: list[_Need], unknown: list[bytes], locked: bool) -> tuple[Loaded, set[UUID]]:
+        """Also returns the patients whose keys were asked for."""
         holdings = self._holdings
         wanted: dict[UUID, _Wanted] = {}
         asked: set[UUID] = set()
@@ -92,7 +112,7 @@ class Prefetch:
             # Held as empty, a stream that was only named would pass for one that is known to be empty.
             if events or owner in holdings.keys:
                 holdings.hold(Stream(stream_id, category_told(events) or category, events))
-        return loaded
+        return loaded, asked
 
     def _missing(self, needs: list[_Need], found: dict[bytes, UUID]) -> tuple[dict[UUID, _Wanted], set[UUID]]:
         """Streams not held, and the patients whose keys open them or are needed to write."""
