@@ -10,7 +10,8 @@ import hashlib
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, NamedTuple, NoReturn
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from consumers.messages import (
     JSON,
@@ -77,14 +78,14 @@ def opened(message: RawMessage) -> Given:
     attributes: dict[str, Any] = {}
     try:
         for name, value in message.headers:
-            lowered = name.lower()
-            if not lowered.startswith("ce_"):
+            attribute = _attribute(name)
+            if attribute is None:
                 continue
-            if lowered[3:] in attributes:
+            if attribute in attributes:
                 raise Refusal(
                     "repeated-attribute", "", "a CloudEvents attribute came twice", "send each attribute once"
                 )
-            attributes[lowered[3:]] = value.decode()
+            attributes[attribute] = value.decode()
     except (UnicodeDecodeError, AttributeError):
         raise Refusal("not-utf8", "", "a header is not UTF-8", "send headers as UTF-8") from None
     if not attributes:
@@ -92,6 +93,13 @@ def opened(message: RawMessage) -> Given:
             "not-a-cloudevent", "", "no CloudEvents attribute came with it", "send ce_ headers or structured mode"
         )
     return Given(attributes, content_type or JSON, message.value)
+
+
+@lru_cache(1_000)
+def _attribute(header: str) -> str | None:
+    """The attribute that a header carries, in binary mode."""
+    lowered = header.lower()
+    return lowered[3:] if lowered.startswith("ce_") else None
 
 
 def _structured(event: Any) -> Given:
@@ -144,7 +152,7 @@ def envelope(given: Given) -> Envelope:
         content_type=given.content_type,
         dataschema=_word(told, "dataschema"),
         subject=_word(told, "subject"),
-        others={name: value for name, value in told.items() if name not in _KNOWN},
+        others={} if told.keys() <= _KNOWN else {name: told[name] for name in told if name not in _KNOWN},
         data=data,
         document=document,
     )
@@ -163,20 +171,19 @@ def _is_word(value: Any) -> bool:
 
 
 def _word(told: Mapping[str, Any], name: str) -> str | None:
-    value = told.get(name)
+    value: Any = told.get(name)
     if value is None or value == "":
         return None
-    if isinstance(value, str) and _is_word(value):
-        return value
+    if _is_word(value):
+        return str(value)
     raise _invalid(name, f"1 to {_LONGEST} printable characters")
 
 
 def _required(told: Mapping[str, Any], name: str) -> str:
-    return _word(told, name) or _absent(name)
-
-
-def _absent(name: str) -> NoReturn:
-    raise _missing(name)
+    value = _word(told, name)
+    if value is None:
+        raise _missing(name)
+    return value
 
 
 def _instant(told: Mapping[str, Any], name: str) -> Occurred | None:

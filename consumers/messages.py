@@ -76,10 +76,10 @@ def unpacked(kept: bytes, coordinates: str) -> RawMessage:
 
 def content_type_of(message: RawMessage) -> str:
     """The media type without parameters, in lower case; empty where the message does not tell it."""
-    for name, value in message.headers:
-        if name == "content-type" or name.lower() == "content-type":
-            return media_type(value.decode("latin-1"))
-    return ""
+    told = dict(message.headers).get("content-type")
+    if told is None:
+        told = next((value for name, value in message.headers if name.lower() == "content-type"), b"")
+    return media_type(told.decode("latin-1"))
 
 
 def with_prefix(attributes: Iterable[tuple[str, str]], content_type: str) -> tuple[tuple[str, bytes], ...]:

@@ -191,7 +191,9 @@ def _provenance(read: Envelope, performer: Agent | None, written: dict[Agent | N
 
 def _trace(read: Envelope) -> str | None:
     """The trace id of W3C Trace Context, the second field of `traceparent`."""
-    parts = str(read.others.get("traceparent", "")).split("-")
+    if "traceparent" not in read.others:
+        return None
+    parts = str(read.others["traceparent"]).split("-")
     return parts[1] if len(parts) == 4 and len(parts[1]) == 32 else None
 
 

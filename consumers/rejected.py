@@ -3,7 +3,6 @@
 Nothing here shows patient data, except the raw bytes to someone who asks for exactly those.
 """
 
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -102,13 +101,13 @@ def _retry_aside(writer: Writer, work: Work, rejected: RejectedMessage) -> Outco
     code = str(rejected.reasons[0]["code"]) if rejected.reasons else ""
     still = work.aside(code) if work.aside is not None else None
     if outcome.outcome == "rejected" and still is not None and still.key == rejected.receipt_key:
-        return writer.submit(replace(still, replaces=True))
+        return writer.submit(still._replace(replaces=True))
 
     def closed(_: list[PartOutcome]) -> Conclusion:
         return Conclusion(outcome.outcome, outcome.answer)
 
     writer.submit(
-        replace(work, key=rejected.receipt_key, parts=(), conclude=closed, raw=None, replaces=True, aside=None)
+        work._replace(key=rejected.receipt_key, parts=(), conclude=closed, raw=None, replaces=True, aside=None)
     )
     return outcome
 

@@ -52,15 +52,20 @@ def match(
     if len(found) > 1:
         raise Held("identifiers-disagree", "the identifiers in this message belong to different patients")
     patient_id = found.pop()
-    state = patient(patient_id)
-    _refuse_other_nhs_number(reference, state)
-    _refuse_other_demographics(reference, state)
+    confirm(reference, patient(patient_id))
     return patient_id
 
 
+def confirm(reference: PatientReference, state: Patient) -> None:
+    """Raises Held where the patient whom the identifiers name cannot be the one that the message is about."""
+    _refuse_other_nhs_number(reference, state)
+    _refuse_other_demographics(reference, state)
+
+
 def _refuse_other_nhs_number(reference: PatientReference, state: Patient) -> None:
-    told = {each.value for each in reference.identifiers if each.system == NHS_NUMBER}
-    if told and state.nhs_numbers() and not told & state.nhs_numbers():
+    told = [each.value for each in reference.identifiers if each.system == NHS_NUMBER]
+    known = state.nhs_numbers() if told else frozenset()
+    if known and known.isdisjoint(told):
         raise Held(
             "nhs-number-conflict",
             "a local identifier matches a patient who has another NHS number; check both at the source",

@@ -56,7 +56,7 @@ def at(moment: datetime) -> Occurred:
     """Raises ValueError for a moment without an offset: guessing one may move an event to another day."""
     if moment.tzinfo is None:
         raise ValueError("a time needs an offset, such as Z or +01:00")
-    return Occurred(moment.astimezone(UTC))
+    return Occurred(moment if moment.tzinfo is UTC else moment.astimezone(UTC))
 
 
 def london_midnight(day: date) -> datetime:

@@ -1,6 +1,5 @@
 """The works of one transaction and what became of each: decided now, known from before, or set aside."""
 
-from dataclasses import replace
 from typing import NamedTuple
 
 from infra.desk import Desk
@@ -104,7 +103,7 @@ def aside_of(work: Work, code: str) -> Work:
     Raises ValueError for a person's command, which is answered and not set aside."""
     if work.aside is None:
         raise ValueError("a command is not set aside")
-    return replace(work.aside(code), offset=work.offset)
+    return work.aside(code)._replace(offset=work.offset)
 
 
 def _known(row: ReceiptRow) -> Outcome:

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from domain.annotation import Move
 from domain.correcting import relocate
 from domain.facts import PATIENT, Category, Command, EventId, NotAllowed, NotFound, Recorded, Target
-from domain.identity import Held, PatientReference, introduction, match
+from domain.identity import Held, confirm, introduction, match
 from domain.merging import Merged, Unmerged
 from domain.patient import Identifier, IdentifierLinked
 from domain.persons import Merge
@@ -82,10 +82,14 @@ class Desk:
             self._record_of(part.patient)
             return part.patient, []
         reference = part.patient
-        known = self._known(reference)
+        named = [self._named_by(each) for each in reference.identifiers]
+        first = named[0] if named else None
+        if first is not None and named.count(first) == len(named):  # as nearly always
+            confirm(reference, self._stream(first, PATIENT).state())
+            return first, []
+        told = zip(reference.identifiers, named, strict=True)
+        known = {identifier: patient_id for identifier, patient_id in told if patient_id is not None}
         patient_id = match(reference, known, lambda each: self._stream(each, PATIENT).state())
-        if patient_id is not None and len(known) == len(set(reference.identifiers)):
-            return patient_id, []
         facts = introduction(reference, known, patient_id is None)
         patient_id = patient_id or self._register()
         linked = []
@@ -96,16 +100,12 @@ class Desk:
                 self._link(fact.identifier, patient_id)
         return patient_id, linked
 
-    def _known(self, reference: PatientReference) -> dict[Identifier, UUID]:
-        known = {}
-        for each in reference.identifiers:
-            digest = self._keys.identifier_digest(each)
-            patient_id = self._new_patients.get(digest) or self._holdings.patients.get(digest)
-            if patient_id == SUPPRESSED:
-                raise Held(KEY_DESTROYED, "the record of whom this names was destroyed, and is not made anew")
-            if patient_id is not None:
-                known[each] = patient_id
-        return known
+    def _named_by(self, identifier: Identifier) -> UUID | None:
+        digest = self._keys.identifier_digest(identifier)
+        patient_id = self._new_patients.get(digest) or self._holdings.patients.get(digest)
+        if patient_id == SUPPRESSED:
+            raise Held(KEY_DESTROYED, "the record of whom this names was destroyed, and is not made anew")
+        return patient_id
 
     def _register(self) -> UUID:
         patient_id, key_id = uuid4(), uuid4()

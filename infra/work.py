@@ -1,7 +1,6 @@
 """What is handed to the writer, and what comes back. One work is one message or one command of the API."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -70,8 +69,7 @@ class OffsetMove(NamedTuple):
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(NamedTuple):
     """`key` and `digest` make the receipt. `alone`: it changes whose streams others need, so nothing else is decided
     in its transaction. `aside` (if any) makes, from a reason code, the work that sets this one
     aside: when its key is known with another digest, or when it cannot be stored. `replaces` marks a retry of a
