@@ -27,6 +27,7 @@ from api import (
 from api.edge import Edge, Measurements
 from api.services import Shared, opened
 from infra.settings import Settings
+from infra.write_metrics import WriteMetrics
 from projections.accesses import Progress
 
 _OF_PATIENT = (documents, histories, access_log, plans, pathways)
@@ -35,10 +36,11 @@ _OF_PATIENT = (documents, histories, access_log, plans, pathways)
 def create_app(settings: Settings) -> FastAPI:
     """Opens its connections when it starts, not before."""
     measurements = Measurements()
+    writes = WriteMetrics(measurements.registry)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with opened(settings) as services:
+        async with opened(settings, writes) as services:
             app.state.services = services
             yield
 

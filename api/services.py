@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-import psycopg
 from fastapi import Depends, Request
 from psycopg import AsyncConnection, Connection
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
@@ -14,11 +13,13 @@ from starlette.concurrency import run_in_threadpool
 from api.identity import Identity, trusts
 from consumers.pipeline import Pipeline
 from domain import cancer_codes
+from infra.connections import appending
 from infra.key_providers import key_provider, ledger
 from infra.keys import KeyRing
 from infra.log import Log
 from infra.reapplying import refuse_unapplied
 from infra.settings import Issuer, Role, Settings
+from infra.write_metrics import WriteMetrics
 from infra.writer import Writer
 from projections.accesses import Accesses
 from projections.reading import Reading
@@ -43,7 +44,9 @@ class Services:
 
 
 @asynccontextmanager
-async def opened(settings: Settings, most_connections: int = 10) -> AsyncIterator[Services]:
+async def opened(
+    settings: Settings, metrics: WriteMetrics | None = None, most_connections: int = 10
+) -> AsyncIterator[Services]:
     """Raises SettingsError, KeyUnusable, psycopg.Error, PoolTimeout where something that must be there is not;
     Unapplied, LedgerBroken where a restore has brought back what was destroyed."""
     provider = key_provider(settings)
@@ -62,8 +65,7 @@ async def opened(settings: Settings, most_connections: int = 10) -> AsyncIterato
         keys = KeyRing(provider)
         with rejections:
             read_keys = KeyRing(provider)
-            store = Log(lambda: psycopg.connect(writing, autocommit=True), keys)
-            writer = Writer(store, keys)
+            writer = Writer(Log(lambda: appending(writing), keys), keys, metrics=metrics)
             writer.heed_destructions_for(read_keys)
             try:
                 yield Services(

@@ -23,6 +23,7 @@ from consumers.pipeline import Pipeline
 from consumers.publish import DEFAULT_SOURCE, NotPublished, messages_of, send
 from consumers.schemas import schema, schemas
 from infra import logging
+from infra.connections import appending
 from infra.garbage import spare_what_is_held
 from infra.key_providers import key_provider, ledger
 from infra.keys import KeyRing
@@ -31,6 +32,7 @@ from infra.log import Log
 from infra.reapplying import refuse_unapplied
 from infra.rotation import CustodyRefused
 from infra.settings import Role, Settings, SettingsError, load_settings
+from infra.write_metrics import WriteMetrics
 from infra.writer import Writer
 
 cli = typer.Typer(no_args_is_help=True, help="Messages in: consume them, publish files, resolve what was set aside.")
@@ -38,13 +40,10 @@ rejected_cli = typer.Typer(no_args_is_help=True, help="Messages set aside with a
 cli.add_typer(rejected_cli, name="rejected")
 console = Console()
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-# A stopped writer must not halt all others: what takes longer than this is given up and tried again.
-_BOUNDS = "-c transaction_timeout=60s -c lock_timeout=30s -c idle_in_transaction_session_timeout=60s"
 
 
 def _connect(settings: Settings) -> "psycopg.Connection[Any]":
-    url = settings.database_url(Role.WRITER)
-    return psycopg.connect(url, autocommit=True, connect_timeout=10, tcp_user_timeout=10_000, options=_BOUNDS)
+    return appending(settings.database_url(Role.WRITER))
 
 
 def _key_ring(settings: Settings) -> KeyRing:
@@ -52,8 +51,9 @@ def _key_ring(settings: Settings) -> KeyRing:
 
 
 @contextmanager
-def _writing(settings: Settings, keys: KeyRing) -> Iterator[Writer]:
-    with closing(Writer(Log(lambda: _connect(settings), keys), keys)) as writer:
+def _writing(settings: Settings, keys: KeyRing, registry: CollectorRegistry | None = None) -> Iterator[Writer]:
+    store = Log(lambda: _connect(settings), keys)
+    with closing(Writer(store, keys, metrics=WriteMetrics(registry))) as writer:
         yield writer
 
 
@@ -68,7 +68,7 @@ def run(metrics_port: Annotated[int, typer.Option(help="Port for Prometheus on l
     registry = CollectorRegistry()
     if metrics_port:
         start_http_server(metrics_port, addr="127.0.0.1", registry=registry)
-    with _writing(settings, keys) as writer, closing(Log(lambda: _connect(settings), keys)) as offsets:
+    with _writing(settings, keys, registry) as writer, closing(Log(lambda: _connect(settings), keys)) as offsets:
         intake = Intake(
             settings.kafka(), settings.events_topic, Pipeline(keys), writer, offsets, IngestMetrics(registry)
         )

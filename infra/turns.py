@@ -65,8 +65,9 @@ class Turns:
     """`put` and `close` from any thread, the rest from one. A turn has at most `most` works, unless one small job
     has more."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, gather_seconds: float = GATHER_SECONDS) -> None:
         self._most = most
+        self._gather_seconds = gather_seconds
         self._arriving: SimpleQueue[Job | None] = SimpleQueue()
         self._small: deque[Job] = deque()
         self._large: deque[Job] = deque()
@@ -101,7 +102,7 @@ class Turns:
         return [*self._small, *self._large]
 
     def _gather(self) -> None:
-        deadline = time.monotonic() + GATHER_SECONDS
+        deadline = time.monotonic() + self._gather_seconds
         while len(self._small) < self._together and (left := deadline - time.monotonic()) > 0:
             try:
                 self._sort(self._arriving.get(timeout=left))

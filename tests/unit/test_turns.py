@@ -1,7 +1,7 @@
 """Whose works share a transaction, and who overtakes whom."""
 
 from queue import Empty
-from threading import Thread
+from threading import Timer
 
 import pytest
 
@@ -89,14 +89,28 @@ def test_what_is_left_of_a_job_that_failed_is_not_tried() -> None:
 
 
 def test_those_who_were_answered_together_are_waited_for() -> None:
-    waiting = turns(*(job(f"{number}") for number in range(4)))
+    waiting = Turns(50, gather_seconds=5)
+    for number in range(4):
+        waiting.put(job(f"{number}"))
     assert len(serve(waiting.next(1))) == 4
     waiting.put(job("first"))
-    others = [job(f"{number}") for number in range(3)]
-    late = Thread(target=lambda: [waiting.put(each) for each in others])
+
+    def come_again() -> None:
+        for number in range(3):
+            waiting.put(job(f"{number}"))
+
+    late = Timer(0.05, come_again)
     late.start()
-    late.join()
     assert len(serve(waiting.next(1))) == 4
+    late.join()
+
+
+def test_nobody_is_waited_for_in_vain_for_long() -> None:
+    waiting = turns(job("a"), job("b"))
+    assert len(serve(waiting.next(1))) == 2
+    for name in ("c", "d"):
+        waiting.put(job(name))
+        assert serve(waiting.next(1)) == named(name, 0)
 
 
 def test_closing_serves_what_came_before() -> None:
@@ -115,8 +129,9 @@ def test_what_nobody_serves_any_more_is_told() -> None:
 def test_a_job_answered_in_parts_is_done_at_the_last() -> None:
     works: list[Work] = [message("1"), message("2")]
     made = Job(works)
-    made.answer([DONE])
-    assert not made.is_done
-    made.answer([DONE])
-    assert made.is_done
+    done = []
+    for _ in works:
+        made.answer([DONE])
+        done.append(made.is_done)
+    assert done == [False, True]
     assert made.result() == made.result() == [DONE, DONE]
