@@ -2,17 +2,16 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
-from psycopg.types.json import Jsonb
 
 from domain.facts import Recorded
 from domain.persons import Merge
-from infra.arrays import accept_columns, booleans, byteas, integers, moments, texts, uuids
+from infra.arrays import accept_columns, byteas, uuids
+from infra.batch import PLACES, Batch
 from infra.keys import DataKey, KeyRing, KeyUnusable
 from infra.payloads import COLUMNS, recorded
 
@@ -98,61 +97,9 @@ class Loaded(NamedTuple):
     keys: dict[UUID, DataKey]
 
 
-@dataclass(slots=True)
-class Batch:
-    """The arguments of `append`, column by column. Empty columns are sent as nulls."""
-
-    stream_ids: list[UUID] = field(default_factory=list)
-    versions: list[int] = field(default_factory=list)
-    patient_ids: list[UUID] = field(default_factory=list)
-    types: list[str] = field(default_factory=list)
-    occurred_ats: list[datetime] = field(default_factory=list)
-    precisions: list[str] = field(default_factory=list)
-    payloads: list[bytes] = field(default_factory=list)
-    key_ids: list[UUID] = field(default_factory=list)
-    new_key_ids: list[UUID] = field(default_factory=list)
-    new_key_patients: list[UUID] = field(default_factory=list)
-    new_keys: list[bytes] = field(default_factory=list)
-    digests: list[bytes] = field(default_factory=list)
-    digest_patients: list[UUID] = field(default_factory=list)
-    receipt_keys: list[bytes] = field(default_factory=list)
-    receipt_sources: list[str] = field(default_factory=list)
-    receipt_digests: list[bytes] = field(default_factory=list)
-    receipt_outcomes: list[str] = field(default_factory=list)
-    receipt_answers: list[bytes] = field(default_factory=list)
-    receipt_firsts: list[int] = field(default_factory=list)
-    receipt_counts: list[int] = field(default_factory=list)
-    receipt_replaces: list[bool] = field(default_factory=list)
-    raw_keys: list[bytes] = field(default_factory=list)
-    raw_key_ids: list[UUID | None] = field(default_factory=list)
-    raw_sealed: list[bytes] = field(default_factory=list)
-    merges: list[dict[str, Any]] = field(default_factory=list)
-    rejections: list[dict[str, Any]] = field(default_factory=list)
-    offsets: list[dict[str, Any]] = field(default_factory=list)
-
-    def arguments(self) -> list[Any]:
-        columns = (getattr(self, each.name) for each in fields(self))
-        return [write(column) if column else None for write, column in zip(_WRITTEN, columns, strict=True)]
-
-
-def _letters(values: list[str]) -> str:
-    return "".join(values)
-
-
-# How each column of a batch is written, and the type that the statement gives it.
-_EVENTS = ((uuids, "uuid[]"), (integers, "int4[]"), (uuids, "uuid[]"), (texts, "text[]"), (moments, "timestamptz[]"),
-           (_letters, "text"), (byteas, "bytea[]"), (uuids, "uuid[]"))  # fmt: skip
-_KEYS_AND_LINKS = ((uuids, "uuid[]"), (uuids, "uuid[]"), (byteas, "bytea[]"), (byteas, "bytea[]"), (uuids, "uuid[]"))
-_RECEIPT = ((byteas, "bytea[]"), (texts, "text[]"), (byteas, "bytea[]"), (texts, "text[]"), (byteas, "bytea[]"),
-            (integers, "int4[]"), (integers, "int4[]"), (booleans, "bool[]"))  # fmt: skip
-_RAW = ((byteas, "bytea[]"), (uuids, "uuid[]"), (byteas, "bytea[]"))
-_RARE = ((Jsonb, "jsonb"), (Jsonb, "jsonb"), (Jsonb, "jsonb"))
-_COLUMNS: tuple[tuple[Callable[[Any], Any], str], ...] = (*_EVENTS, *_KEYS_AND_LINKS, *_RECEIPT, *_RAW, *_RARE)
-_WRITTEN = tuple(write for write, _ in _COLUMNS)
-_PLACES = ", ".join(f"%b::{kind}" for _, kind in _COLUMNS)
 _APPEND = f"""select answer, base, at, streams, keys, merged, extract(epoch from waited)::float8,
                      extract(epoch from ahead)::float8
-                from log.append(%b::bigint, %b::uuid[], {_PLACES}, %b::timestamptz)"""  # noqa: S608 our own
+                from log.append(%b::bigint, %b::uuid[], {PLACES}, %b::timestamptz)"""  # noqa: S608 our own
 _HEAD = "select coalesce(max(position), 0) from log.events"
 _STREAMS = f"""select {COLUMNS} from log.events
                 where stream_id = any(%b) and patient_id = any(%b) order by stream_id, version"""  # noqa: S608 our own

@@ -21,8 +21,9 @@ from domain.appointment import AppointmentBooked, RequestChange
 from domain.care_plan import NeedRaised, RaiseNeed
 from domain.facts import CARE_PLAN, Category, Target
 from domain.pathway import DiagnosisAgreed
+from infra.batch import Batch
 from infra.keys import FileKeyProvider, KeyRing
-from infra.log import Appended, Batch, Known, Log, Stale
+from infra.log import Appended, Known, Log, Stale
 from infra.work import Part, Work
 from infra.writer import Writer
 from tests.works import called, message, part

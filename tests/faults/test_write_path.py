@@ -15,7 +15,8 @@ from domain.appointment import AppointmentBooked, RequestChange
 from domain.care_plan import AcceptSupport, NeedRaised, RaiseNeed, SupportSuggested
 from domain.facts import CARE_PLAN, PATIENT, Category, Target
 from domain.pathway import AgreeDiagnosis, DiagnosisAgreed
-from infra.log import Appended, Batch, Fenced, Known, Log, Stale
+from infra.batch import Batch
+from infra.log import Appended, Fenced, Known, Log, Stale
 from infra.work import Act, OffsetMove, PartOutcome, Work
 from infra.writer import Writer, WriterStopped
 from tests.conftest import Database

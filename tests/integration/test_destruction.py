@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -329,7 +328,7 @@ CARE_PLAN_NEED_2 = (CARE_PLAN, NeedRaised(need="2", concern="money"))
 
 
 def aside_with(key: str, raw: bytes) -> Work:
-    return replace(aside(key, "", "held"), key=key.encode(), raw=raw)
+    return aside(key, "", "held")._replace(key=key.encode(), raw=raw)
 
 
 def all_rows(database: Database, query: str) -> list[tuple[Any, ...]]:
