@@ -51,8 +51,7 @@ class Search(BaseModel):
 @routes.post("/search", summary="Patients whom you may see, by identifier or by name and date of birth")
 async def search(reader: Searcher, services: Shared, body: Search) -> Response:
     if body.family is not None and body.birth_date is not None:
-        family = " ".join(body.family.casefold().split())
-        found: list[UUID | None] = [*await services.reading.by_name(family, body.birth_date, reader, _MOST)]
+        found: list[UUID | None] = [*await services.reading.by_name(body.family, body.birth_date, reader, _MOST)]
         if not found:
             await services.accesses.note(reader, "search", "refused")
     else:

@@ -3,8 +3,8 @@
 Read models are rebuilt, never migrated: another version is another table.
 """
 
-from collections.abc import Collection, Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
 import orjson
@@ -14,6 +14,9 @@ from psycopg import sql
 from domain.facts import Recorded
 from infra.keys import DataKey
 from projections.folding import Document, Projection, fold_all
+
+# Sixteen bytes of an HMAC over parts of text.
+Digest: TypeAlias = Callable[..., bytes]
 
 
 class Stored(NamedTuple):
@@ -39,9 +42,19 @@ def table(projection: Projection) -> sql.Identifier:
     return sql.Identifier("read", table_name(projection))
 
 
-def sealed(projection: Projection, patient_id: UUID, through: int, key: DataKey, document: Document) -> Stored:
+def sealed(
+    projection: Projection, patient_id: UUID, through: int, key: DataKey, document: Document, digest: Digest
+) -> Stored:
+    """`digest` is that of the key ring."""
     body = key.seal(orjson.dumps(document), _place(projection, patient_id))
-    return Stored(patient_id, through, key.key_id, body, orjson.dumps(projection.clear(document)))
+    clear = projection.clear(document)
+    terms = [term(projection, digest, *each) for each in projection.looked_up_by(document)]
+    return Stored(patient_id, through, key.key_id, body, orjson.dumps(clear | {"terms": terms} if terms else clear))
+
+
+def term(projection: Projection, digest: Digest, *said: str) -> str:
+    """As which something that a person is found by stands in the `terms` of the clear columns."""
+    return digest("term", projection.name, *said).hex()
 
 
 def still(patient_id: UUID, through: int, key: DataKey) -> Stored:
@@ -50,12 +63,12 @@ def still(patient_id: UUID, through: int, key: DataKey) -> Stored:
 
 
 def refolded(
-    projections: Iterable[Projection], person: UUID, key: DataKey, events: Sequence[Recorded]
+    projections: Iterable[Projection], person: UUID, key: DataKey, events: Sequence[Recorded], digest: Digest
 ) -> dict[str, Stored]:
     """All of a person's events in any order, as documents by projection, sealed under the person's key."""
     chosen = tuple(projections)
     folded, last = fold_all(chosen, events), max(event.position for event in events)
-    return {each.name: sealed(each, person, last, key, folded[each.name]) for each in chosen}
+    return {each.name: sealed(each, person, last, key, folded[each.name], digest) for each in chosen}
 
 
 def opened(projection: Projection, patient_id: UUID, key: DataKey, body: bytes) -> Document:

@@ -71,6 +71,10 @@ Handlers: TypeAlias = Mapping[type[Fact], Handler]
 EveryHandler: TypeAlias = Callable[[State, Any, Entry], bool]
 
 
+def _by_nothing(_: Document) -> list[tuple[str, ...]]:
+    return []
+
+
 def _nothing_clear(_: Document) -> dict[str, Any]:
     return {}
 
@@ -103,7 +107,7 @@ class Projection(NamedTuple):
 
     A fact folds anew only the parts that heed it, so a large document is made of many. `document` makes it of the
     members of all parts, in a dict of its own. `clear` picks from a document what may stand unencrypted in columns
-    for SQL.
+    for SQL; `looked_up_by` gives what a person is found by where it must not: it is kept as keyed digests alone.
     """
 
     name: str
@@ -111,6 +115,7 @@ class Projection(NamedTuple):
     parts: tuple[Part, ...]
     document: Callable[[Document], Document] = _members
     clear: Callable[[Document], dict[str, Any]] = _nothing_clear
+    looked_up_by: Callable[[Document], list[tuple[str, ...]]] = _by_nothing
     input: Literal["effective", "recorded"] = "effective"
 
 

@@ -43,6 +43,7 @@ class Keeper:
 
     def __init__(self, keys: KeyRing, limit_bytes: int = 128_000_000) -> None:
         self._histories = Histories(keys, limit_bytes)
+        self._digest = keys.digest
         self._following = Following()
         self._unfolded: Projections = ()
 
@@ -88,7 +89,8 @@ class Keeper:
             rows = self._histories.whole(connection, list(members), batch.through)
             try:
                 events = self._histories.decoded(rows)
-                turn.folded.append(documents.refolded(turn.projections, person, self._histories.key(person), events))
+                key = self._histories.key(person)
+                turn.folded.append(documents.refolded(turn.projections, person, key, events, self._digest))
             except KeyGone:
                 turn.gone.add(person)
             except Exception as error:  # noqa: BLE001 as above
@@ -103,7 +105,7 @@ class Keeper:
         return {
             each.name: documents.still(patient, last, key)
             if each.name in unchanged
-            else documents.sealed(each, patient, last, key, folded[each.name])
+            else documents.sealed(each, patient, last, key, folded[each.name], self._digest)
             for each in projections
         }
 

@@ -1,6 +1,7 @@
-"""By what a person is found: names and date of birth, unless their record is restricted."""
+"""By what a person is found: family name and date of birth, unless their record is restricted.
 
-from typing import Any
+Neither stands in clear anywhere: the search compares digests under the index key.
+"""
 
 from projections import person
 from projections.folding import Document, Part, Projection, missing
@@ -18,20 +19,18 @@ def document(known: Person) -> Document:
     }
 
 
-def clear(index: Document) -> dict[str, Any]:
-    """Columns of the search: casefolded words of all names, newest name first, and the date of birth as told.
-    A restricted person has none, so that no search can find them."""
-    if index["restricted"]["value"] == "yes":
-        return {"family": [], "given": [], "birth_date": None}
-    families = [name["family"] for name in index["names"]]
-    given = [each for name in index["names"] for each in name["given"]]
-    birth_date = None if index["birth_date"] == missing() else index["birth_date"]["value"]
-    return {"family": _searchable(families), "given": _searchable(given), "birth_date": birth_date}
+def looked_up_by(index: Document) -> list[tuple[str, ...]]:
+    """(family name, date of birth as told) for each family name, newest first. None for a restricted person, so that
+    no search can find them."""
+    if index["restricted"]["value"] == "yes" or index["birth_date"] == missing():
+        return []
+    families = (searchable(name["family"]) for name in index["names"] if name["family"] != missing()["value"])
+    return [(family, index["birth_date"]["value"]) for family in dict.fromkeys(families) if family]
 
 
-def _searchable(names: list[str]) -> list[str]:
-    folded = (" ".join(name.casefold().split()) for name in names if name != missing()["value"])
-    return list(dict.fromkeys(name for name in folded if name))
+def searchable(name: str) -> str:
+    """As names are compared: without case, and with single blanks."""
+    return " ".join(name.casefold().split())
 
 
-PATIENT_INDEX = Projection("patient_index", 1, (Part(Person, person.IDENTITY, document),), clear=clear)
+PATIENT_INDEX = Projection("patient_index", 2, (Part(Person, person.IDENTITY, document),), looked_up_by=looked_up_by)

@@ -17,7 +17,7 @@ from infra.payloads import COLUMNS, recorded
 from projections import documents
 from projections.care_team import CARE_TEAM
 from projections.folding import Document, Projection
-from projections.patient_index import PATIENT_INDEX
+from projections.patient_index import PATIENT_INDEX, searchable
 
 Pool = AsyncConnectionPool[AsyncConnection[Any]]
 
@@ -188,16 +188,16 @@ class Reading:
         return row[0] if row else None
 
     async def by_name(self, family: str, birth_date: str, reader: Reader, most: int = 20) -> list[UUID]:
-        """Patients of this reader with this family name (casefolded) and date of birth; restricted ones never."""
+        """Patients of this reader with this family name and date of birth; restricted ones never."""
         statement = sql.SQL(
             """select i.patient_id from {index} i left join {team} t on t.patient_id = i.patient_id
-                where i.clear @> jsonb_build_object('family', jsonb_build_array(%(family)s::text),
-                                                    'birth_date', %(birth_date)s::text)
+                where i.clear @> jsonb_build_object('terms', jsonb_build_array(%(term)s::text))
                   and (%(any)s::boolean or coalesce(t.clear->'organisations' ? %(organisation)s::text
                                         or t.clear->'professionals' ? %(professional)s::text, false))
                 order by i.patient_id limit %(most)s"""
         ).format(index=documents.table(PATIENT_INDEX), team=documents.table(CARE_TEAM))
-        given = {**parameters(reader), "family": family, "birth_date": birth_date, "most": most}
+        term = documents.term(PATIENT_INDEX, self._keys.digest, searchable(family), birth_date)
+        given = {**parameters(reader), "term": term, "most": most}
         async with self._pool.connection() as connection:
             cursor = await connection.execute(statement, given)
             return [row[0] for row in await cursor.fetchall()]

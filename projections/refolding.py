@@ -21,6 +21,7 @@ class Refolding:
     def __init__(self, connection: Connection, keys: KeyRing) -> None:
         self._connection = connection
         self._histories = Histories(keys)
+        self._digest = keys.digest
         self._following = Following()
 
     def persons(self, patients: Iterable[UUID], through: int) -> dict[UUID, frozenset[UUID]]:
@@ -40,7 +41,7 @@ class Refolding:
         for person, members in persons.items():
             try:
                 events = self._histories.decoded({each: rows[each] for each in members if each in rows})
-                yield person, refolded(projections, person, self._histories.key(person), events)
+                yield person, refolded(projections, person, self._histories.key(person), events, self._digest)
             except KeyGone:
                 continue
             except Exception as error:  # noqa: BLE001 told by the caller, who knows what it means

@@ -44,8 +44,8 @@ def index(*facts: Fact) -> Any:
     return fold(PATIENT_INDEX, facts)
 
 
-def clear_index(*facts: Fact) -> dict[str, Any]:
-    return PATIENT_INDEX.clear(index(*facts))
+def looked_up_by(*facts: Fact) -> list[tuple[str, ...]]:
+    return PATIENT_INDEX.looked_up_by(index(*facts))
 
 
 def test_team_and_leads_have_a_relationship_until_they_leave() -> None:
@@ -82,20 +82,24 @@ def test_what_is_not_an_ods_code_is_nobodys_key() -> None:
     assert team(AppointmentBooked(organisation="St Elsewhere's Hospital")) == ([], [])
 
 
-def test_a_person_is_found_by_any_name_in_any_case_and_by_birth_date() -> None:
-    found = clear_index(
+def test_a_person_is_found_by_any_family_name_in_any_case_with_the_birth_date() -> None:
+    found = looked_up_by(
         DemographicsRecorded(name=Name(family="STRASSE", given=("Avery", "Quinn")), birth_date="1961-04"),
         DemographicsRecorded(name=Name(family=" Straße  Example ", given=("Avery",))),
     )
-    assert found == {"family": ["strasse example", "strasse"], "given": ["avery", "quinn"], "birth_date": "1961-04"}
+    assert found == [("strasse example", "1961-04"), ("strasse", "1961-04")]
+
+
+def test_nothing_that_a_person_is_found_by_stands_in_clear() -> None:
+    known = DemographicsRecorded(name=Name(family="Example", given=("Avery",)), birth_date="1961-04")
+    assert PATIENT_INDEX.clear(index(known)) == {}
 
 
 def test_a_restricted_person_is_found_by_no_search() -> None:
     known = DemographicsRecorded(name=Name(family="Example"), birth_date="1961")
-    nothing: dict[str, Any] = {"family": [], "given": [], "birth_date": None}
-    assert clear_index(known, RestrictionApplied(code="R")) == nothing
-    assert clear_index() == nothing
-    assert clear_index(known, RestrictionApplied(code="R"), RestrictionLifted())["family"] == ["example"]
+    assert looked_up_by(known, RestrictionApplied(code="R")) == []
+    assert looked_up_by() == []
+    assert looked_up_by(known, RestrictionApplied(code="R"), RestrictionLifted()) == [("example", "1961")]
 
 
 def test_the_index_says_whether_a_number_is_verified_and_what_is_known_of_death() -> None:
