@@ -15,6 +15,7 @@ from api import (
     documents,
     events,
     histories,
+    log_proofs,
     merges,
     openapi,
     operations,
@@ -56,7 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(module.routes, prefix="/v1/patients/{patient_id}")
     for of_staff in (plans.clinical, pathways.clinical, corrections.routes, merges.routes):
         app.include_router(of_staff, prefix="/v1/patients/{patient_id}")
-    for other in (events, operations, published):
+    for other in (events, operations, published, log_proofs):
         app.include_router(other.routes)
     app.include_router(_measured(measurements))
     app.include_router(_described(app))

@@ -23,6 +23,7 @@ _SECURED = ("invalid-token", "forbidden")
 _COMMANDS = ("not-allowed", "precondition-failed", "idempotency-key-reused")
 _PATIENT = "/v1/patients/{patient_id}"
 _METHODS = ("get", "post")
+_MAY_NOT_BE_THERE = ("/v1/log/checkpoint",)
 
 
 def operation_id(route: APIRoute) -> str:
@@ -51,7 +52,7 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
         operation["parameters"] = [where, *operation.get("parameters", [])]
     is_of_patient = path.startswith((_PATIENT, "/v1/me"))
     codes = [*_ALWAYS, *(_SECURED if "security" in operation else ())]
-    if "{" in path or is_of_patient:
+    if "{" in path or is_of_patient or path in _MAY_NOT_BE_THERE:
         codes.append("not-found")
     if (is_of_patient and method == "post") or path.startswith("/v1/rejected/"):
         codes += _COMMANDS

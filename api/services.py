@@ -15,6 +15,8 @@ from api.identity import Identity, trusts
 from consumers.pipeline import Pipeline
 from domain import cancer_codes
 from infra.connections import appending
+from infra.evidence.signer import log_names
+from infra.evidence.tiles import LogName
 from infra.key_providers import key_provider, ledger
 from infra.keys import KeyRing
 from infra.log import Log
@@ -31,7 +33,8 @@ _POOL_WAIT_SECONDS = 2.0
 @dataclass(frozen=True)
 class Services:
     """`keys` is for the pool's threads that show and retry rejected messages; reading and writing have their own,
-    since a key ring belongs to one thread. `rejections` connects as role writer. `epoch` names this log."""
+    since a key ring belongs to one thread. `rejections` connects as role writer, `proving` as reader. `epoch` names
+    this log, `origins` are what its checkpoints call its two parts in their first epoch."""
 
     settings: Settings
     reading: Reading
@@ -41,6 +44,8 @@ class Services:
     identity: Identity
     keys: KeyRing
     rejections: "ConnectionPool[Connection[Any]]"
+    proving: "ConnectionPool[Connection[Any]]"
+    origins: dict[LogName, str]
     epoch: str
 
 
@@ -50,6 +55,7 @@ async def opened(
 ) -> AsyncIterator[Services]:
     """Raises SettingsError, KeyUnusable, psycopg.Error, PoolTimeout where something that must be there is not;
     Unapplied, LedgerBroken where a restore has brought back what was destroyed."""
+    origins = log_names(settings.log_name())
     provider = key_provider(settings)
     with psycopg.connect(settings.database_url(Role.READER)) as reader:
         refuse_unapplied(reader, ledger(settings))
@@ -58,13 +64,11 @@ async def opened(
         timeout=_POOL_WAIT_SECONDS, max_waiting=200, kwargs={"autocommit": True},
     )  # fmt: skip
     writing = settings.database_url(Role.WRITER)
-    rejections: ConnectionPool[Connection[Any]] = ConnectionPool(
-        writing, open=False, min_size=0, max_size=2, timeout=_POOL_WAIT_SECONDS, kwargs={"autocommit": True}
-    )
+    rejections, proving = _few(writing), _few(settings.database_url(Role.READER))
     async with readers:
         await readers.wait()
         keys = KeyRing(provider)
-        with rejections:
+        with rejections, proving:
             read_keys = KeyRing(provider)
             writer = Writer(Log(lambda: appending(writing), keys), keys, metrics=metrics)
             writer.heed_destructions_for(read_keys)
@@ -78,6 +82,8 @@ async def opened(
                     identity=Identity(trusts(*(_issuer(settings, of) for of in ("patient", "staff", "system")))),
                     keys=KeyRing(provider),
                     rejections=rejections,
+                    proving=proving,
+                    origins=origins,
                     epoch=await _epoch(readers),
                 )
             finally:
@@ -90,6 +96,13 @@ async def of_request(request: Request) -> Services:
 
 
 Shared = Annotated[Services, Depends(of_request)]
+
+
+def _few(url: str) -> "ConnectionPool[Connection[Any]]":
+    """For what is asked now and then, by threads."""
+    return ConnectionPool(
+        url, open=False, min_size=0, max_size=2, timeout=_POOL_WAIT_SECONDS, kwargs={"autocommit": True}
+    )
 
 
 def _issuer(settings: Settings, of: Any) -> Issuer:

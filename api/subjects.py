@@ -153,3 +153,4 @@ ByClinicianOrKeeper = Annotated[Intent, Depends(Acting(Role.CLINICIAN, Role.PRIV
 Searcher = Annotated[Reader, Depends(AllowingReader(Role.CLINICIAN, Role.AUDITOR, Role.PRIVACY_OFFICER))]
 Publisher = Annotated[Principal, Depends(Allowing(Role.PUBLISHER))]
 Operator = Annotated[Principal, Depends(Allowing(Role.OPERATOR))]
+Follower = Annotated[Principal, Depends(Allowing(*Role))]
