@@ -118,7 +118,10 @@ def destroy(
         else:
             with _progress("Looking through messages", hidden=as_json) as told:
                 done = destruction.carry_out(connection, keys, ledger(settings), patient, told)
-            said = f"Destroyed, at position {done.position}; {done.copies} messages were removed."
+            said = (
+                f"Destroyed, at position {done.position}; {done.copies} messages were removed. "
+                "Backups from before hold the wrapped key until `keys rotate` retires what wrapped it."
+            )
     if as_json:
         _print_json({"patient_id": str(patient), "done": said})
     else:
