@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -14,6 +13,7 @@ from api import (
     corrections,
     documents,
     events,
+    evidence,
     histories,
     log_proofs,
     merges,
@@ -28,6 +28,7 @@ from api import (
 from api.edge import Edge, Measurements
 from api.services import Shared, opened
 from infra.settings import Settings
+from infra.version import version
 from infra.write_metrics import WriteMetrics
 from projections.accesses import Progress
 
@@ -46,7 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
             yield
 
     app = FastAPI(
-        lifespan=lifespan, version=_version(), docs_url=None, redoc_url=None, redirect_slashes=False,
+        lifespan=lifespan, version=version(), docs_url=None, redoc_url=None, redirect_slashes=False,
         generate_unique_id_function=openapi.operation_id, openapi_url=None,
     )  # fmt: skip
     app.add_middleware(Edge, measurements=measurements)
@@ -55,7 +56,7 @@ def create_app(settings: Settings) -> FastAPI:
     for module in _OF_PATIENT:
         app.include_router(module.routes, prefix="/v1/me")
         app.include_router(module.routes, prefix="/v1/patients/{patient_id}")
-    for of_staff in (plans.clinical, pathways.clinical, corrections.routes, merges.routes):
+    for of_staff in (plans.clinical, pathways.clinical, corrections.routes, merges.routes, evidence.routes):
         app.include_router(of_staff, prefix="/v1/patients/{patient_id}")
     for other in (events, operations, published, log_proofs):
         app.include_router(other.routes)
@@ -93,10 +94,3 @@ def _note(measurements: Measurements, progress: Progress) -> None:
     measurements.parked.set(progress.parked)
     for name, position in progress.checkpoints.items():
         measurements.lag.labels(name).set(progress.head - position)
-
-
-def _version() -> str:
-    try:
-        return version("personalised-cancer-plan")
-    except PackageNotFoundError:
-        return "0.1.0"

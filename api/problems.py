@@ -17,8 +17,10 @@ from psycopg_pool import PoolTimeout, TooManyRequests
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from infra.evidence.export import EvidenceBroken
 from infra.keys import KeyUnusable
 from infra.writer import WriterStopped
+from projections.evidence import NotYetSealed
 from projections.reading import HeldBack, Refused
 
 MEDIA_TYPE = "application/problem+json"
@@ -42,6 +44,11 @@ PROBLEMS: Mapping[str, Kind] = MappingProxyType(
         ),
         "invalid-token": Kind(401, "The bearer token is missing or not valid", "Obtain a token and send it again."),
         "forbidden": Kind(403, "This role may not do this", "It does not depend on the patient who is asked about."),
+        "evidence-withheld": Kind(
+            403,
+            "Patients are not given evidence yet",
+            "It counts every event and names its kind, also of what nobody has told the patient.",
+        ),
         "not-found": Kind(404, "Not found", "There is no such thing, or it is not yours to see: the two look alike."),
         "method-not-allowed": Kind(405, "The method is not allowed", "`Allow` names those that are."),
         "not-allowed": Kind(409, "The rules refuse this", "`detail` says which rule. The answer is kept."),
@@ -54,10 +61,14 @@ PROBLEMS: Mapping[str, Kind] = MappingProxyType(
             422, "The message was set aside", "`results` says why; it is kept and an operator can retry it."
         ),
         "internal": Kind(500, "Something failed here", "Report the X-Correlation-ID of the answer."),
+        "evidence-broken": Kind(
+            500, "What is stored contradicts what was signed", "Nothing is exported; an operator must look."
+        ),
         "held-back": Kind(
             503, "This patient's documents are held back", "Folding failed since position `since`.", retry_after=60
         ),
         "behind": Kind(503, "The answer does not hold that position yet", "`min-position` came too soon.", 1),
+        "unsealed": Kind(503, "The log has not signed this patient's events yet", "It does so every few seconds.", 5),
         "busy": Kind(503, "Too many requests at this moment", "Try again.", 1),
         "unavailable": Kind(503, "A part of the service is not available", "Try again.", 5),
     }
@@ -111,6 +122,8 @@ def install(app: FastAPI) -> None:
         psycopg.OperationalError: "unavailable",
         WriterStopped: "unavailable",
         KeyUnusable: "unavailable",
+        NotYetSealed: "unsealed",
+        EvidenceBroken: "evidence-broken",
     }
     for error, code in told.items():
         app.add_exception_handler(error, _answering(code))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import psycopg
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import Depends, Request
 from psycopg import AsyncConnection, Connection
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
@@ -15,6 +16,7 @@ from api.identity import Identity, trusts
 from consumers.pipeline import Pipeline
 from domain import cancer_codes
 from infra.connections import appending
+from infra.evidence import signing_key
 from infra.evidence.signer import log_names
 from infra.evidence.tiles import LogName
 from infra.key_providers import key_provider, ledger
@@ -22,9 +24,11 @@ from infra.keys import KeyRing
 from infra.log import Log
 from infra.reapplying import refuse_unapplied
 from infra.settings import Issuer, Role, Settings
+from infra.version import version
 from infra.write_metrics import WriteMetrics
 from infra.writer import Writer
 from projections.accesses import Accesses
+from projections.evidence import Exports
 from projections.reading import Reading
 
 _POOL_WAIT_SECONDS = 2.0
@@ -47,6 +51,7 @@ class Services:
     proving: "ConnectionPool[Connection[Any]]"
     origins: dict[LogName, str]
     epoch: str
+    exports: Exports
 
 
 @asynccontextmanager
@@ -69,9 +74,10 @@ async def opened(
         await readers.wait()
         keys = KeyRing(provider)
         with rejections, proving:
-            read_keys = KeyRing(provider)
+            read_keys, export_keys = KeyRing(provider), KeyRing(provider)
             writer = Writer(Log(lambda: appending(writing), keys), keys, metrics=metrics)
             writer.heed_destructions_for(read_keys)
+            writer.heed_destructions_for(export_keys)
             try:
                 yield Services(
                     settings=settings,
@@ -85,6 +91,7 @@ async def opened(
                     proving=proving,
                     origins=origins,
                     epoch=await _epoch(readers),
+                    exports=Exports(proving.connection, export_keys, _export_key(settings), version()),
                 )
             finally:
                 await run_in_threadpool(writer.close)
@@ -109,6 +116,11 @@ def _issuer(settings: Settings, of: Any) -> Issuer:
     """In development, where none is set, the local issuer vouches for everyone."""
     keys = settings.data_dir / "issuer" / "jwks.json"
     return settings.issuer(of) or Issuer(settings.local_issuer, settings.local_audience, str(keys))
+
+
+def _export_key(settings: Settings) -> Ed25519PrivateKey:
+    path = settings.exports_key_file()
+    return signing_key.read_or_make(path) if settings.in_development else signing_key.read(path)
 
 
 async def _epoch(pool: "AsyncConnectionPool[AsyncConnection[Any]]") -> str:

@@ -38,6 +38,7 @@ from infra.supervisor import Supervisor, follow_make
 from infra.synthetic import simulate as hospitals
 from infra.synthetic.simulate import Sender, SendFailed, Told
 from infra.topics import TopicError
+from projections import evidence_cli
 
 cli = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Run the development system; store, keys, tokens, demo people."
@@ -45,6 +46,7 @@ cli = typer.Typer(
 cli.add_typer(keys_cli, name="keys")
 cli.add_typer(checkpoint_cli.cli, name="checkpoint")
 cli.command()(verify_cli.verify)
+cli.add_typer(evidence_cli.cli, name="evidence")
 console = Console()
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 # What a person at the terminal can mend: said in one line, without a trace.
@@ -52,6 +54,7 @@ _SAID_PLAINLY = (
     *(SettingsError, StartError, MigrationError, TopicError, KeyUnusable, IssuerRefused, NoSuchPatient, SendFailed),
     *(CustodyRefused, LedgerBroken),
     *checkpoint_cli.REFUSALS,
+    evidence_cli.ExportRefused,
 )
 
 

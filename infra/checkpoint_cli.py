@@ -18,6 +18,7 @@ from rich.table import Column, Table
 from infra import logging
 from infra.children import is_free
 from infra.evidence import epochs, signing_key
+from infra.evidence.heads_keeper import HeadsKeeper
 from infra.evidence.notes import NoteRefused, Signer, to_base64
 from infra.evidence.outside import Outside
 from infra.evidence.sealing import Measurements, Sealing
@@ -129,6 +130,8 @@ def _sealing(settings: Settings, registry: CollectorRegistry) -> Iterator[Sealin
         yield Sealing(
             lambda: psycopg.connect(url, autocommit=True), signers, topic, Measurements(registry),
             settings.checkpoint_seconds,
+            HeadsKeeper(signing_key.read_public(settings.exports_public_file()),
+                        Outside(settings.checkpoints_folder(), "heads")),
         )  # fmt: skip
     finally:
         if topic is not None:

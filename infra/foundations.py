@@ -67,17 +67,15 @@ def prepare_database(server: EmbeddedPostgres) -> list[str]:
 
 
 def prepare_secrets(settings: Settings) -> None:
-    """The key-encryption key, the key that signs checkpoints and the local issuer's keys, made where they are missing
+    """The key-encryption key, the keys that sign and the local issuer's keys, made where they are missing
     and never replaced."""
     path = settings.key_encryption_file()
     if settings.key_provider == "file" and not path.exists():
         _refuse_if_keys_are_wrapped(settings, path)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         FileKeyProvider.generate(path)
-    signing = settings.signing_key_file()
-    if not signing.exists():
-        signing.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        signing_key.generate(signing)
+    for signing in (settings.signing_key_file(), settings.exports_key_file()):
+        signing_key.read_or_make(signing)
     _ = local_issuer(settings).jwks_path
 
 

@@ -5,6 +5,7 @@ A payload is two lines of JSON, the fact and its provenance, sealed under the pa
 gone stands in clear.
 """
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -52,8 +53,13 @@ def recorded(row: tuple[Any, ...], key: DataKey | None) -> Recorded:
     else:
         body, _, provenance = key.open(payload, place(stream_id, version, stored)).partition(b"\n")
         fact = decode(stored, body)
-    occurred = Occurred(at, _precision(letter))
-    return Recorded(position, recorded_at, stream_id, version, patient_id, patient_seq, occurred, fact, provenance)
+    when = occurred(at, letter)
+    return Recorded(position, recorded_at, stream_id, version, patient_id, patient_seq, when, fact, provenance)
+
+
+def occurred(at: datetime, letter: bytes | str) -> Occurred:
+    """From the columns `occurred_at` and `occurred_precision`."""
+    return Occurred(at, _precision(letter))
 
 
 def _without_key(stored: str, payload: bytes) -> tuple[Fact, bytes]:

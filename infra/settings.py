@@ -75,7 +75,7 @@ class Settings(BaseSettings):
     database_url_custodian: SecretStr | None = None
     """Wraps keys anew, and destroys those of patients; no running process needs it."""
     database_url_sealer: SecretStr | None = None
-    """Seals the access log, keeps the Merkle tree; sees positions and hashes alone."""
+    """Seals the access log, keeps the Merkle tree and the heads; sees positions, patient ids and hashes alone."""
 
     kafka_bootstrap: str | None = None
     """Brokers as `host:port,host:port`; unset in development: the embedded one."""
@@ -104,6 +104,10 @@ class Settings(BaseSettings):
     """Ed25519 key that signs checkpoints, as PEM; unset in development: a generated one under DATA_DIR."""
     checkpoints_dir: Path | None = None
     """Folder of signed checkpoints, away from the database; unset in development: one under DATA_DIR."""
+    export_key_file: Path | None = None
+    """Ed25519 key that signs exports, as PEM; unset in development: a generated one under DATA_DIR."""
+    export_public_key_file: Path | None = None
+    """Its public half, which the heads name, for the process that signs checkpoints; unset: EXPORT_KEY_FILE's."""
     checkpoint_seconds: float = Field(default=5.0, gt=0)
     """How often a checkpoint is signed when there is something new."""
 
@@ -185,6 +189,15 @@ class Settings(BaseSettings):
         if self.checkpoint_key_file is None:
             self._only_in_development("CHECKPOINT_KEY_FILE")
         return self.checkpoint_key_file or self.secrets_dir / "checkpoint-key.pem"
+
+    def exports_key_file(self) -> Path:
+        """The file that holds, or in development will hold, the key that signs exports."""
+        if self.export_key_file is None:
+            self._only_in_development("EXPORT_KEY_FILE")
+        return self.export_key_file or self.secrets_dir / "export-key.pem"
+
+    def exports_public_file(self) -> Path:
+        return self.export_public_key_file or self.exports_key_file()
 
     def checkpoints_folder(self) -> Path:
         if self.checkpoints_dir is None:

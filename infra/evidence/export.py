@@ -6,7 +6,8 @@ decided by whoever calls.
 
 import io
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
@@ -18,7 +19,15 @@ from infra.evidence.canonical import canonical
 from infra.evidence.checkpoints import Checkpoint, open_checkpoint, write_proof
 from infra.evidence.envelopes import Stored, envelope
 from infra.evidence.heads import Head, HeadProofs, heads_of, heads_verifier, open_heads
-from infra.evidence.merkle import Reader, consistency_proof, inclusion_proof, leaf_hash
+from infra.evidence.merkle import (
+    ProofRefused,
+    Reader,
+    consistency_proof,
+    inclusion_proof,
+    leaf_hash,
+    verify_consistency,
+    verify_inclusion,
+)
 from infra.evidence.notes import Signer, Verifier, to_base64
 
 FORMAT = "cancer-plan-evidence/1"
@@ -47,8 +56,8 @@ class Signed(NamedTuple):
 
 
 class Text(NamedTuple):
-    """The words of an event. `standing` is included, withheld (from this reader) or destroyed (with the key);
-    `opened` is what was sealed, empty unless included."""
+    """The words of an event. `standing` is included, withheld (from this reader), destroyed (with the key), or clear
+    (never sealed: what is stored is the words); `opened` is what was sealed, empty unless included."""
 
     standing: str
     opened: bytes = b""
@@ -77,7 +86,7 @@ def export_files(
 ) -> dict[str, bytes]:
     """All files by name. `read` gives nodes of the log's tree, `signer` is the key that signs exports.
 
-    Raises EvidenceBroken, NoteRefused.
+    Every proof is checked before it is given away: raises EvidenceBroken where one does not hold, NoteRefused.
     """
     log = open_checkpoint(signed.checkpoint, [signed.log])
     heads = open_heads(signed.heads, signed.log)
@@ -93,8 +102,8 @@ def export_files(
         "heads": signed.heads,
         "events.json": canonical([_told(event, record.texts[event.position].standing) for event in record.events]),
         **_of_events(record, log, signed.checkpoint, read),
-        **_of_patients(heads_here, signed.heads, proofs),
-        **_of_growth(signed.older, log, read),
+        **_of_patients(heads_here, signed.heads, heads.tree, proofs),
+        **_of_growth(signed, log, read),
     }
     manifest = canonical(
         {
@@ -143,8 +152,11 @@ def _of_events(record: Record, log: Checkpoint, note: bytes, read: Reader) -> di
         leaf = envelope(event)
         if leaf_hash(leaf) != event.leaf_hash:
             raise EvidenceBroken(f"the leaf at position {event.position} is not that of the event stored there")
+        proof = inclusion_proof(number, log.size, read)
+        with _held(f"the event at position {event.position} is not in the signed log"):
+            verify_inclusion(event.leaf_hash, number, log.size, proof, log.root)
         files[f"leaves/{number}.leaf"] = leaf
-        files[f"proofs/{number}.tlog-proof"] = write_proof(number, inclusion_proof(number, log.size, read), note)
+        files[f"proofs/{number}.tlog-proof"] = write_proof(number, proof, note)
         files[f"ciphertexts/{number}.bin"] = event.payload
         text = record.texts[event.position]
         if text.standing == "included":
@@ -152,16 +164,23 @@ def _of_events(record: Record, log: Checkpoint, note: bytes, read: Reader) -> di
     return files
 
 
-def _of_patients(heads: Sequence[Head], note: bytes, proofs: HeadProofs) -> dict[str, bytes]:
+def _of_patients(heads: Sequence[Head], note: bytes, tree: Checkpoint, proofs: HeadProofs) -> dict[str, bytes]:
     files = {}
     for head in heads:
-        try:
+        with _held(f"the heads have other events of patient {head.patient_id} than the log"):
             place, hashes = proofs.proof(head)
-        except ValueError:
-            raise EvidenceBroken(f"the heads have other events of patient {head.patient_id} than the log") from None
+            verify_inclusion(leaf_hash(head.entry()), place, tree.size, hashes, tree.root)
         files[f"patients/{head.patient_id}.entry"] = head.entry()
         files[f"patients/{head.patient_id}.tlog-proof"] = write_proof(place, hashes, note)
     return files
+
+
+@contextmanager
+def _held(otherwise: str) -> Iterator[None]:
+    try:
+        yield
+    except (ProofRefused, ValueError):
+        raise EvidenceBroken(otherwise) from None
 
 
 def _heads(record: Record) -> list[Head]:
@@ -169,11 +188,15 @@ def _heads(record: Record) -> list[Head]:
     return list(heads_of((event.patient_id.bytes, event.leaf_hash) for event in in_order if event.patient_id))
 
 
-def _of_growth(older: Older | None, log: Checkpoint, read: Reader) -> dict[str, bytes]:
-    if older is None:
+def _of_growth(signed: Signed, log: Checkpoint, read: Reader) -> dict[str, bytes]:
+    if signed.older is None:
         return {}
-    lines = [to_base64(each) for each in consistency_proof(older.size, log.size, read)]
-    return {"checkpoint.old": older.note, "consistency": "".join(f"{line}\n" for line in lines).encode()}
+    old = open_checkpoint(signed.older.note, [signed.log])
+    proof = consistency_proof(old.size, log.size, read)
+    with _held(f"the log is not one that grew from its checkpoint of {old.size} events"):
+        verify_consistency(old.size, log.size, proof, old.root, log.root)
+    lines = "".join(f"{to_base64(each)}\n" for each in proof)
+    return {"checkpoint.old": signed.older.note, "consistency": lines.encode()}
 
 
 def _told(event: Stored, text: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from infra.evidence.checkpoints import Checkpoint, parse_checkpoint
-from infra.evidence.merkle import HASH_BYTES, Node, Peaks, Tree, inclusion_proof, leaf_hash, node, root
+from infra.evidence.merkle import HASH_BYTES, Node, Peaks, Tree, inclusion_proof, leaf_hash, root, root_of_whole
 from infra.evidence.notes import NoteRefused, Signer, Verifier, open_note
 
 ID_BYTES = 16
@@ -120,7 +120,7 @@ def indexed(entries: Iterable[bytes]) -> tuple[Index, bytes]:
         firsts.append(group[0][:ID_BYTES])
         size += len(group)
         if len(group) == GROUP:
-            roots.append(_root_of_whole([leaf_hash(each) for each in group]))
+            roots.append(root_of_whole(b"".join([leaf_hash(each) for each in group])))
         else:
             last = group
     peaks = Peaks().extend(roots).hashes + Peaks().extend(leaf_hash(each) for each in last).hashes
@@ -165,10 +165,3 @@ def _grouped(entries: Iterable[bytes]) -> Iterator[list[bytes]]:
     left = iter(entries)
     while group := list(islice(left, GROUP)):
         yield group
-
-
-def _root_of_whole(hashes: list[bytes]) -> bytes:
-    """Of a power of two of leaf hashes, level by level: twice as quick as one leaf at a time."""
-    while len(hashes) > 1:
-        hashes = [node(*pair) for pair in zip(hashes[::2], hashes[1::2], strict=True)]
-    return hashes[0]

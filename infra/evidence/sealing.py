@@ -9,7 +9,10 @@ import psycopg
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from infra.evidence.heads_keeper import HeadsKeeper
+from infra.evidence.notes import Signer
 from infra.evidence.signer import LogSigner, Signed, SigningRefused
+from infra.evidence.tiles import LogName
 from infra.evidence.topic import CheckpointTopic, TopicSilent
 
 log = structlog.get_logger(__name__)
@@ -40,6 +43,7 @@ class Sealing:
     topic: CheckpointTopic | None
     measurements: Measurements
     seconds: float
+    heads: HeadsKeeper | None = None
 
     def run(self, stopping: Callable[[], bool]) -> None:
         """Until `stopping`. What fails is tried again; what is refused is refused until someone has looked."""
@@ -73,10 +77,25 @@ class Sealing:
             self.measurements.signed_at.labels(each.log).set_to_current_time()
             if signed is not None:
                 self._tell(each, signed)
+                self._make_heads(connection, each, signed)
                 done.append(signed)
         if refusal is not None:
             raise refusal
         return done
+
+    def _make_heads(self, connection: Connection, signer: LogSigner, signed: Signed) -> None:
+        if self.heads is None or signed.log is not LogName.EVENTS:
+            return
+        named = Signer(signed.checkpoint.origin, signer.private)
+        made = self.heads.when_due(connection, named, signed.checkpoint)
+        if made is None or not self.heads.to_publish(made):
+            return
+        log.info("heads_signed", size=made.size)
+        if self.topic is not None:
+            try:
+                self.topic.publish(f"{named.name}/heads", made.note)
+            except TopicSilent as error:
+                log.warning("heads_unpublished", size=made.size, error=error)
 
     def _lead(self, connection: Connection, stopping: Callable[[], bool]) -> None:
         while not self.is_leader(connection):

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from infra.evidence.merkle import HASH_BYTES, Node, root
+from infra.evidence.merkle import HASH_BYTES, Node, root, root_of_whole
 
 HEIGHT = 8
 WIDTH = 1 << HEIGHT
@@ -134,7 +134,7 @@ def _hash_of(node: Node, tiles: Mapping[Tile, bytes]) -> bytes:
     held = tiles.get(tile, b"")[begin * HASH_BYTES : (begin + count) * HASH_BYTES]
     if len(held) != count * HASH_BYTES:
         raise LeavesMissing(f"tile {tile.level}/{tile.place} does not hold all of {node}")
-    return root(split(held))
+    return root_of_whole(held)
 
 
 def _place_of(node: Node) -> tuple[Tile, int, int]:

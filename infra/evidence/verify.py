@@ -16,7 +16,6 @@ Formats: RFC 6962 section 2.1 (hashes and proofs), C2SP signed-note, tlog-checkp
 from __future__ import annotations
 
 import argparse
-import base64
 import binascii
 import json
 import os
@@ -37,12 +36,16 @@ MOST_FILES = 500_000
 MOST_BYTES = 2_000_000_000  # of all files together
 MOST_BYTES_OF_ONE = 64_000_000
 MOST_BYTES_OF_NOTE = 1_000_000
+MOST_BYTES_HELD = 100_000_000  # larger exports are read twice
 MOST_SIGNATURES = 100
 MOST_TOLD = 20
 ED25519 = b"\x01"
 PROOF_HEADER = "c2sp.org/tlog-proof@v1"
 # AES-256-GCM as the log stores it: a nonce of 12 bytes, then as many bytes as the text has, then a tag of 16.
 SEAL_BYTES = 12 + 16
+# Both ends of a difference are UTC without saying so.
+YEAR_2000 = datetime(2000, 1, 1)  # noqa: DTZ001
+MICROSECOND = timedelta(microseconds=1)
 NOT_LISTED = frozenset(("manifest.json", "manifest.note"))
 KEPT = "the checkpoint that you kept"
 T = TypeVar("T")
@@ -82,10 +85,18 @@ class Export:
                 raise Unreadable(f"{shown(name)} is larger than {MOST_BYTES_OF_ONE:,} bytes")
         self.names = frozenset(sizes)
         self._read = read
+        self._held: dict[str, bytes] | None = {} if sum(sizes.values()) <= MOST_BYTES_HELD else None
 
     def read(self, name: str) -> bytes:
         if name not in self.names:
             raise Wrong(name, "is missing from the export")
+        if self._held is None:
+            return self._read_now(name)
+        if name not in self._held:
+            self._held[name] = self._read_now(name)
+        return self._held[name]
+
+    def _read_now(self, name: str) -> bytes:
         try:
             return self._read(name)
         except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
@@ -222,7 +233,7 @@ class Key(NamedTuple):
         return sha256(self.name.encode() + b"\n" + ED25519 + self.public).digest()[:4]
 
     def __str__(self) -> str:
-        return f"{self.name}+{self.key_id.hex()}+{base64.b64encode(ED25519 + self.public).decode()}"
+        return f"{self.name}+{self.key_id.hex()}+{to_base64(ED25519 + self.public)}"
 
     def called(self, part: str) -> Key:
         """The same key under the name of a part of the log."""
@@ -266,13 +277,18 @@ def parse_key(told: str, where: str) -> Key:
 
 
 def strict_base64(encoded: str, where: str) -> bytes:
+    """Padded base64 as RFC 4648 writes it, and no other way to write the same bytes."""
     try:
-        raw = base64.b64decode(encoded, validate=True)
-    except (binascii.Error, ValueError):
+        raw = binascii.a2b_base64(encoded)
+    except ValueError:
         raise Wrong(where, "holds something that is not base64") from None
-    if base64.b64encode(raw).decode() != encoded:
-        raise Wrong(where, "holds base64 that is not written as RFC 4648 writes it")
+    if to_base64(raw) != encoded:
+        raise Wrong(where, "holds something that is not base64 as RFC 4648 writes it")
     return raw
+
+
+def to_base64(raw: bytes) -> str:
+    return binascii.b2a_base64(raw, newline=False).decode()
 
 
 def strict_hash(encoded: str, where: str) -> bytes:
@@ -382,28 +398,27 @@ class Event(NamedTuple):
         return self.envelope_head + sha256(sealed).digest()
 
 
-def canonical(value: Any) -> str:
-    """RFC 8785, for what our files hold: no fractions, no numbers beyond 2**53."""
-    if isinstance(value, dict):
-        names = sorted(value, key=lambda name: name.encode("utf-16-be", "surrogatepass"))
-        return "{" + ",".join(f"{canonical(name)}:{canonical(value[name])}" for name in names) + "}"
-    if isinstance(value, list):
-        return "[" + ",".join(canonical(each) for each in value) + "]"
-    if isinstance(value, float) or (isinstance(value, int) and abs(value) >= 2**53):
-        raise ValueError("a number that these files do not hold")
-    return json.dumps(value, ensure_ascii=False)
-
-
 def read_json(export: Export, name: str) -> Any:
+    """What a file of canonical JSON (RFC 8785) holds. The names in ours are ASCII, and there are no fractions."""
     content = export.read(name)
     try:
-        value = json.loads(content)
-        is_canonical = canonical(value).encode() == content
+        value = json.loads(content, parse_float=no_number, parse_constant=no_number, parse_int=whole_number)
+        again = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
     except (ValueError, RecursionError):
-        raise Wrong(name, "is not JSON") from None
-    if not is_canonical:
+        raise Wrong(name, "is not JSON, or holds numbers that readers do not agree about") from None
+    if again != content:
         raise Wrong(name, "is not canonical JSON (RFC 8785)")
     return value
+
+
+def no_number(_: str) -> None:
+    raise ValueError
+
+
+def whole_number(digits: str) -> int:
+    if len(digits) > 17 or abs(int(digits)) >= 2**53:
+        raise ValueError
+    return int(digits)
 
 
 def member(value: Any, name: str, kind: type[T], where: str) -> T:
@@ -430,11 +445,12 @@ def integer(value: Any, name: str, most: int, where: str) -> int:
 def moment(value: Any, name: str, where: str) -> int:
     """Microseconds since 2000-01-01T00:00:00Z."""
     text = member(value, name, str, where)
+    is_written_so = re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", text, re.ASCII)
     try:
-        at = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ")  # noqa: DTZ007 the Z says UTC, and both ends are naive
+        at = datetime.fromisoformat(text[:-1] if is_written_so else "")
     except ValueError:
         raise Wrong(where, f"{name} is not a moment such as 2026-03-02T09:15:30.123456Z") from None
-    return (at - datetime(2000, 1, 1)) // timedelta(microseconds=1)  # noqa: DTZ001 as above
+    return (at - YEAR_2000) // MICROSECOND
 
 
 def read_event(told: Any) -> Event:
@@ -556,7 +572,7 @@ def check_heads(export: Export, key: Key, log: Tree, findings: Findings) -> Head
 
 def check_manifest(export: Export, key: Key, log: Tree, heads: Heads, findings: Findings) -> list[Patient]:
     note = open_note(export.read("manifest.note"), heads.exports, "manifest.note")
-    digest = base64.b64encode(sha256(export.read("manifest.json")).digest()).decode()
+    digest = to_base64(sha256(export.read("manifest.json")).digest())
     if note.lines != [heads.exports.name, digest]:
         raise Wrong("manifest.json", "is not the one that was signed: it was altered")
     manifest = read_json(export, "manifest.json")
@@ -578,7 +594,7 @@ def check_manifest(export: Export, key: Key, log: Tree, heads: Heads, findings: 
 
 
 def tree_told(tree: Tree) -> dict[str, Any]:
-    return {"origin": tree.origin, "size": tree.size, "root": base64.b64encode(tree.root).decode()}
+    return {"origin": tree.origin, "size": tree.size, "root": to_base64(tree.root)}
 
 
 def check_files(export: Export, listed: dict[str, Any], findings: Findings) -> None:

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from infra.garbage import spare_what_is_held
-from tests.benchmarks import figures, p1_ingest, p2_commands, p3_projections, p5_replay, p6_reads
+from tests.benchmarks import figures, p1_ingest, p2_commands, p3_projections, p5_replay, p6_reads, p8_evidence
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.lab import Lab, laboratory
 
@@ -22,6 +22,7 @@ BARS: Mapping[str, Callable[[Lab], list[Figure]]] = {
     "P3": p3_projections.run,
     "P5": p5_replay.run,
     "P6": p6_reads.run,
+    "P8": p8_evidence.run,
 }
 RESULTS = Path("build/bench.json")
 

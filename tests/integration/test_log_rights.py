@@ -19,7 +19,8 @@ LOG = (
     "destructions", "epoch", "events", "identifiers", "keys", "library_events", "library_tracking", "merges",
     "monthly_keys", "offsets", "raw_messages", "receipts", "rejected", "retired_key_versions", "suppressed",
 )  # fmt: skip
-EVIDENCE = ("log.checkpoints", "log.tiles")
+EVIDENCE = ("log.checkpoints", "log.heads", "log.tiles")
+HEADS = ("log.heads_index", "log.patient_heads")
 
 PROJECTORS = ("destructions", "epoch", "events", "keys", "merges")
 READERS = ("destructions", "epoch", "events", "identifiers", "keys", "merges", "rejected")
@@ -30,7 +31,7 @@ MAY: dict[str, dict[str, str]] = {
     # The owner migrates; even so, what was recorded stays. It owns the view too, but a view of events changes events.
     "owner": dict.fromkeys((f"log.{name}" for name in LOG), EVERYTHING)
     | OWN_SCHEMA
-    | {"access.sealed": EVERYTHING}
+    | dict.fromkeys(("access.sealed", *HEADS), EVERYTHING)
     | dict.fromkeys(
         ("log.events", "log.library_events", "log.merges", "access.reads", "access.leaves", *EVIDENCE), "select insert"
     ),
@@ -41,15 +42,18 @@ MAY: dict[str, dict[str, str]] = {
     )
     | OWN_SCHEMA,
     "reader": dict.fromkeys((f"log.{name}" for name in READERS), "select")
-    | dict.fromkeys(("read.checkpoints", "read.parked", "access.leaves", *EVIDENCE), "select")
+    | dict.fromkeys(("read.checkpoints", "read.parked", "access.leaves", *EVIDENCE, *HEADS), "select")
     | {"access.reads": "select insert"},
     "auditor": dict.fromkeys((f"log.{name}" for name in LOG if not name.startswith("library")), "select")
     | dict.fromkeys(
-        ("access.leaves", "access.reads", "access.sealed", "read.checkpoints", "read.parked", *EVIDENCE), "select"
+        ("access.leaves", "access.reads", "access.sealed", "read.checkpoints", "read.parked", *EVIDENCE, *HEADS),
+        "select",
     ),
     "custodian": dict.fromkeys((f"log.{name}" for name in LOG if name not in NOT_THE_CUSTODIANS), "select"),
-    # Of events and sealed accesses it may read positions and leaves alone, which is not everything.
-    "sealer": {"log.epoch": "select"} | dict.fromkeys(EVIDENCE, "select insert"),
+    # Of events and sealed accesses it may read leaves and their places alone, which is not everything.
+    "sealer": {"log.epoch": "select"}
+    | dict.fromkeys(EVIDENCE, "select insert")
+    | dict.fromkeys(HEADS, "select insert update"),
 }
 CUSTODY = """confirm_destruction destroy_key key_version purge_copies request_destruction retire_key_version rewrap
              withdraw_destruction"""
@@ -75,6 +79,7 @@ def filled(database: Database, writer: Any) -> Database:
         sealer.execute("select log.seal_accesses()")
         sealer.execute("insert into log.tiles values ('events', 0, 0, %s, %s)", [bytes(32), bytes(8192)])
         sealer.execute("insert into log.checkpoints values ('events', 'o', 1, '', '')")
+        sealer.execute("insert into log.heads values ('o', 1, '', '')")
     return database
 
 
@@ -130,7 +135,7 @@ def test_the_owner_is_told_that_the_log_is_append_only(filled: Database, table: 
         owner.execute(statement(verb, table, relations(filled)[table]))
 
 
-def test_a_sealer_sees_hashes_and_nothing_that_they_cover(filled: Database) -> None:
+def test_a_sealer_sees_hashes_and_whose_they_are_and_nothing_else(filled: Database) -> None:
     seen = set()
     with filled.connect("sealer") as sealer:
         for table, column in (("log.events", "leaf_hash"), ("access.leaves", "leaf_hash")):
@@ -138,9 +143,8 @@ def test_a_sealer_sees_hashes_and_nothing_that_they_cover(filled: Database) -> N
                 if is_allowed(sealer, sql.SQL(f"select {name} from {table} limit 0").format()):
                     seen.add(f"{table}.{name}")
             assert f"{table}.{column}" in seen
-    assert seen == {
-        f"{table}.{name}" for table in ("log.events", "access.leaves") for name in ("position", "leaf_hash")
-    }
+    both = {f"{table}.{name}" for table in ("log.events", "access.leaves") for name in ("position", "leaf_hash")}
+    assert seen == both | {"log.events.patient_id", "log.events.patient_seq"}
 
 
 def columns(database: Database, table: str) -> list[str]:

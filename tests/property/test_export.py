@@ -1,14 +1,16 @@
 """Exports of any small log: each is proved, and any one byte altered in any file is noticed."""
 
+from typing import Any
 from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from infra.evidence.canonical import canonical
 from infra.evidence.heads import GROUP, Head, HeadProofs, Index, indexed, needed
 from infra.evidence.merkle import Tree, leaf_hash, verify_inclusion
-from infra.evidence.verify import Export, check_export, parse_key
+from infra.evidence.verify import Export, check_export, parse_key, read_json
 from tests.ledger import Ledger, ledger, person
 
 NAMES = ("maria", "john", "ann")
@@ -68,3 +70,20 @@ def test_a_patient_who_is_not_in_the_heads_is_not_proved() -> None:
     [head] = [each for each in map(head_of, log.entries()) if each.patient_id == person("maria")]
     with pytest.raises(ValueError, match="not in list"):
         log.proofs().proof(head._replace(events=2))
+
+
+json_values = st.recursive(
+    st.text() | st.integers(-(2**53) + 1, 2**53 - 1) | st.booleans() | st.none(),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(st.characters(codec="ascii"), max_size=4), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(json_values)
+def test_writer_and_verifier_agree_about_canonical_json(value: Any) -> None:
+    content = canonical(value)
+    assert read_json(Export({"x": len(content)}, lambda _: content), "x") == value
