@@ -53,6 +53,13 @@ _ORDERED = {
 }
 # The eventsourcing library numbers from 0 where it likes.
 _FIRSTS = {"streams": (0, 1), "patients": (1,)}
+# What readers are told of merged records in clear, against the events that say so. `into_id` is sealed in the event.
+_MERGES = """with told as (
+                 select position, patient_id, type = 'patient.merged.v1' as joined from log.events
+                  where type in ('patient.merged.v1', 'patient.unmerged.v1'))
+             select coalesce(t.position, m.position), t.position is null, m.position is null
+               from told t full join log.merges m on m.position = t.position
+              where (m.patient_id, m.joined) is distinct from (t.patient_id, t.joined) order by 1"""
 _UNSEALED = """select count(*), min(access_id) from access.reads r
                 where at < clock_timestamp() - interval '10 minutes'
                   and not exists (select from access.leaves l where l.access_id = r.access_id)"""
@@ -136,6 +143,7 @@ class Audit:
                     yield Finding("notes", each.log, each.newest + 1, what)
             for name in _ORDERED:
                 yield from self._in_order(copying, asking, name)
+            yield from _merges(asking)
             yield from _unsealed(asking)
 
     def _walk(self, copying: Connection, asking: Connection, kept: Kept) -> Found:
@@ -190,6 +198,12 @@ class _Tiles:
             found = self._connection.execute(_TILES, [self._log, place, self._until], binary=True)
             self._held = {at: StoredTile(hashes, top) for at, hashes, top in found}
         return self._held.get(place, StoredTile(None, None))
+
+
+def _merges(asking: Connection) -> Found:
+    for position, has_no_event, has_no_row in asking.execute(_MERGES):
+        way = "without the event" if has_no_event else "is not among the merges" if has_no_row else "of another record"
+        yield Finding("merges", LogName.EVENTS, position, f"a merge or its reversal {way}")
 
 
 def _unsealed(asking: Connection) -> Found:

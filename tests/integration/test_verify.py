@@ -14,6 +14,7 @@ from infra.evidence.tiles import LogName, Tiles
 from infra.evidence.walk import Finding
 from infra.writer import Writer
 from tests.conftest import Database
+from tests.records import Ward
 from tests.signing import PRIVATE, fill, signed, tampering, verifier
 from tests.works import CARE_PLAN_NEED, work
 
@@ -309,3 +310,24 @@ def test_notes_of_an_earlier_epoch_are_checked_for_their_signatures(store: Datab
     ours = Audit(lambda: store.connect("auditor"), lambda *_: None)
     assert list(ours.run([Kept(EVENTS, later, Outside(tmp_path, EVENTS))])) == []
     assert ours.audited[0].former == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "insert into log.merges values (7, gen_random_uuid(), gen_random_uuid(), true)",
+        "insert into log.merges select 1, patient_id, gen_random_uuid(), false from log.events where position = 1",
+        "update log.merges set joined = not joined",
+        "update log.merges set patient_id = gen_random_uuid()",
+        "delete from log.merges",
+    ],
+)
+def test_merges_that_no_event_tells_and_events_without_their_merge(
+    database: Database, writer: Writer, tmp_path: Path, change: str
+) -> None:
+    ward = Ward(database, writer)
+    ward.merge(ward.second, ward.first)
+    assert audit(database, tmp_path) == []
+    with tampering(database) as superuser:
+        superuser.execute(change)
+    assert {each.check for each in audit(database, tmp_path)} == {"merges"}
