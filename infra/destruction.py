@@ -5,7 +5,7 @@ the wrapped key, and for how long, is in docs/security.md.
 """
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -64,6 +64,13 @@ class Destroyed(NamedTuple):
     copies: int
 
 
+class Expired(NamedTuple):
+    """Keys of months that ended, and messages that ended with them."""
+
+    months: int
+    messages: int
+
+
 def request(connection: Connection, keys: KeyRing, patient_id: UUID, reason: str, by: str) -> None:
     """`connection` of role custodian. Raises CustodyRefused where a hold stands, the record is joined with others, the
     reason says who the patient is, or it is asked for already."""
@@ -100,6 +107,11 @@ def carry_out(connection: Connection, keys: KeyRing, ledger: Ledger, patient_id:
     late = copies.receipts_of(connection, keys, patient_id, record.key_id, record.patient.identifiers, told)
     _call(connection, "select log.purge_copies(%b, %b)", [asked.destruction_id, late])
     return Destroyed(patient_id, done[0], len(raw) + len(late))
+
+
+def expire_months(connection: Connection, before: date) -> Expired:
+    """Ends the keys of whole months before a day. Raises CustodyRefused while one of their messages is open."""
+    return Expired(*_row(connection, "select months, messages from log.expire_months(%b)", [before]))
 
 
 def destroy(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import date
 from getpass import getuser
 from typing import Annotated, Any
 from uuid import UUID
@@ -126,6 +127,24 @@ def destroy(
         _print_json({"patient_id": str(patient), "done": said})
     else:
         console.print(said, highlight=False)
+
+
+@keys_cli.command()
+def expire(
+    before: Annotated[str, typer.Option(help="Whole months before this one, such as 2026-06.")],
+    as_json: AsJson = False,
+) -> None:
+    """End the keys of old months, and with them the messages of several people or none that came then."""
+    try:
+        first = date.fromisoformat(f"{before}-01")
+    except ValueError:
+        raise CustodyRefused("--before is a month such as 2026-06") from None
+    with _connected(load_settings(), Role.CUSTODIAN) as connection:
+        done = destruction.expire_months(connection, first)
+    if as_json:
+        _print_json(done._asdict())
+    else:
+        console.print(f"{done.months} months' keys ended, and {done.messages} messages with them.", highlight=False)
 
 
 @keys_cli.command()

@@ -124,3 +124,28 @@ def test_migrating_applies_again_what_a_restore_brought_back(patient: UUID, data
         assert auditor.execute("select count(*) from log.keys").fetchone() == (0,)
         assert auditor.execute("select count(*) from log.suppressed").fetchone() == (1,)
     assert said("reapply", "--json") == "[]"
+
+
+def test_keys_of_months_end_as_a_whole(patient: UUID, database: Database) -> None:
+    aside = "insert into log.raw_messages (receipt_key, key_id, sealed) select %s, key_id, '' from log.monthly_keys"
+    rejected = """insert into log.rejected (rejected_id, receipt_key, coordinates, reasons)
+                  values (gen_random_uuid(), 'old', '', '[]')"""
+    with database.connect("owner") as owner:
+        owner.execute(aside, [b"now"])
+        owner.execute("insert into log.monthly_keys values (gen_random_uuid(), '2020-02-01', 'x')")
+        owner.execute(aside + " where month = '2020-02-01'", [b"old"])
+        owner.execute(rejected)
+    for too_soon in ("2999-01", "later"):
+        with pytest.raises(CustodyRefused, match=r"this month|such as"):
+            said("expire", "--before", too_soon)
+    assert json.loads(said("expire", "--before", "2020-02", "--json")) == {"months": 0, "messages": 0}
+    with pytest.raises(CustodyRefused, match="1 messages of those months wait"):
+        said("expire", "--before", "2020-03")
+    with database.connect("owner") as owner:
+        owner.execute("update log.rejected set state = 'discarded'")
+    assert said("expire", "--before", "2020-03") == "1 months' keys ended, and 1 messages with them."
+    with database.connect("auditor") as auditor:
+        kept = auditor.execute(
+            "select receipt_key from log.raw_messages where key_id in (select key_id from log.monthly_keys)"
+        )
+        assert [row[0] for row in kept] == [b"now"]

@@ -55,8 +55,8 @@ MAY: dict[str, dict[str, str]] = {
     | dict.fromkeys(EVIDENCE, "select insert")
     | dict.fromkeys(HEADS, "select insert update"),
 }
-CUSTODY = """confirm_destruction destroy_key key_version purge_copies request_destruction retire_key_version rewrap
-             withdraw_destruction"""
+CUSTODY = """confirm_destruction destroy_key expire_months key_version purge_copies request_destruction
+             retire_key_version rewrap withdraw_destruction"""
 MAY_CALL: dict[str, set[str]] = {
     "writer": {"append", "append_library_events", "discard", "monthly_key", "person_of"},
     "projector": {"person_of", "position_at"},
