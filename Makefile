@@ -9,10 +9,10 @@ DATA_DIR ?= .data
 DEMO_PATIENTS ?= 200
 export ENVIRONMENT PORT KAFKA_PORT DATA_DIR DEMO_PATIENTS ROLE PATIENT ORG
 
-.PHONY: help setup lock run test lint format bench token docs
+.PHONY: help setup lock run test lint format bench bench-large token docs
 
 help:  ## list the commands
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 16
 
 setup:  ## make .venv from the hashed lock (nothing to do when it is up to date)
 	@infra/setup.sh
@@ -38,6 +38,9 @@ format: setup  ## let ruff format and mend what it can
 
 bench: setup  ## benchmarks against their baselines; writes build/bench.json
 	@$(PY) -m tests.benchmarks
+
+bench-large: setup  ## the same work in logs of up to five million events; writes build/bench-large.json
+	@$(PY) -m tests.benchmarks --large
 
 token: setup  ## print a bearer token of the local issuer: ROLE=clinician [PATIENT=id] [ORG=code]
 	@$(PY) -m infra token

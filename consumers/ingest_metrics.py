@@ -19,9 +19,7 @@ class IngestMetrics:
             "ingest_messages", "Messages by what became of them", ["outcome", "content_type"], registry=registry
         )
         sizes = (1, 5, 20, 50, 100, 200, 500)
-        self._sizes = Histogram(
-            "ingest_batch_messages", "Messages in one transaction", buckets=sizes, registry=registry
-        )
+        self._sizes = Histogram("ingest_batch_messages", "Messages written together", buckets=sizes, registry=registry)
         self._seconds = Histogram("ingest_batch_seconds", "From works to durable events", registry=registry)
         self._lag = Gauge(
             "ingest_lag_messages", "Messages behind the end of a partition", ["partition"], registry=registry
