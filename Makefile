@@ -12,7 +12,7 @@ export ENVIRONMENT PORT KAFKA_PORT DATA_DIR DEMO_PATIENTS ROLE PATIENT ORG
 .PHONY: help setup lock run test lint format bench bench-large token docs
 
 help:  ## list the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
 
 setup:  ## make .venv from the hashed lock (nothing to do when it is up to date)
 	@infra/setup.sh

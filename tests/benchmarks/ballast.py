@@ -9,18 +9,18 @@ _EVENTS = """
     select e.position + copy * last.position, last.recorded_at,
            md5(e.stream_id::text || copy)::uuid, e.version, md5(e.patient_id::text || copy)::uuid, e.patient_seq,
            e.type, e.occurred_at, e.occurred_precision, e.payload, e.key_id, e.leaf_hash
-      from log.events e, generate_series(%(first)s, %(last)s) as copy,
+      from log.events e, generate_series(%(first)s::integer, %(last)s::integer) as copy,
            (select %(had)s::bigint as position, max(recorded_at) as recorded_at from log.events) as last
      where e.position <= last.position order by 1"""
 _RECEIPTS = """
-    insert into log.receipts (key, source, digest, outcome, answer, first_position, last_position, position, received_at)
+    insert into log.receipts
     select decode(md5(r.key::text || copy), 'hex'), r.source, r.digest, r.outcome, r.answer, r.first_position,
            r.last_position, r.position, r.received_at
-      from log.receipts r, generate_series(%(first)s, %(last)s) as copy where r.position <= %(had)s"""
+      from log.receipts r, generate_series(%(first)s::integer, %(last)s::integer) as copy where r.position <= %(had)s"""
 _IDENTIFIERS = """
     insert into log.identifiers
     select decode(md5(i.digest::text || copy), 'hex'), md5(i.patient_id::text || copy)::uuid, i.position
-      from log.identifiers i, generate_series(%(first)s, %(last)s) as copy where i.position <= %(had)s
+      from log.identifiers i, generate_series(%(first)s::integer, %(last)s::integer) as copy where i.position <= %(had)s
     on conflict do nothing"""
 _COPIES_AT_ONCE = 20
 
@@ -36,7 +36,6 @@ def grow(database: Database, size: int) -> None:
                 owner.execute(statement, place)
         for table in ("events", "receipts", "identifiers"):
             owner.execute(f"analyze log.{table}")
-        owner.execute("checkpoint")
 
 
 def _head(owner: "psycopg.Connection[tuple[int]]") -> int:
