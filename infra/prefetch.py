@@ -42,9 +42,10 @@ class Prefetch:
         A load also shows what others wrote since; what we held of that is forgotten, and loaded in the next turn.
         """
         told = [_Need(part, self._digests(part)) for work in works for part in work.parts]
+        open_needs = told
         absent: set[bytes | UUID] = set()
         while True:
-            needs = [need for need in self._joined(told) if not self._is_met(need, absent)]
+            needs = [need for need in self._joined(open_needs) if not self._is_met(need, absent)]
             is_behind = afresh or self._holdings.merges_seen < self._holdings.seen
             if not (needs or is_behind):
                 return
@@ -52,6 +53,9 @@ class Prefetch:
             loaded, patients = self._load(needs, list(unknown), locked)
             absent = absent - set(loaded.written) if loaded.written is not None else set()
             absent.update(unknown, patients, (each for each in loaded.streams if self._holdings.stream(each) is None))
+            # What others wrote, and whose key is gone, is forgotten, whoever else may have needed it.
+            is_as_before = loaded.written == [] and patients <= loaded.keys.keys()
+            open_needs = needs if is_as_before else told
             afresh = False
 
     def _is_new(self, digest: bytes) -> bool:
@@ -70,14 +74,20 @@ class Prefetch:
 
     def _is_met(self, need: _Need, absent: set[bytes | UUID]) -> bool:
         """Whether all that it needs is held, or known not to be there."""
-        if any(self._is_new(each) and each not in absent for each in need.digests):
-            return False
+        patients = self._holdings.patients
+        for digest in need.digests:
+            if digest not in patients and digest not in absent:
+                return False
+        return all(self._is_held(need.part, each, absent) for each in self._patients(need, {}))
+
+    def _is_held(self, part: Part, patient_id: UUID, absent: set[bytes | UUID]) -> bool:
         holdings = self._holdings
-        return all(
-            (patient_id in holdings.keys or patient_id in absent)
-            and all(holdings.stream(each) is not None or each in absent for each, _ in _streams(need.part, patient_id))
-            for patient_id in self._patients(need, {})
-        )
+        if patient_id not in holdings.keys and patient_id not in absent:
+            return False
+        for stream_id, _, _ in _streams(part, patient_id):
+            if holdings.stream(stream_id) is None and stream_id not in absent:
+                return False
+        return True
 
     def _digests(self, part: Part) -> set[bytes]:
         if not isinstance(part.patient, PatientReference):
@@ -121,8 +131,8 @@ class Prefetch:
         for need in needs:
             for patient_id in self._patients(need, found):
                 lacking = {
-                    stream_id: wanted
-                    for stream_id, wanted in _streams(need.part, patient_id)
+                    stream_id: _Wanted(category, owner)
+                    for stream_id, category, owner in _streams(need.part, patient_id)
                     if self._holdings.stream(stream_id) is None
                 }
                 streams |= lacking
@@ -133,8 +143,10 @@ class Prefetch:
     def _patients(self, need: _Need, found: dict[bytes, UUID]) -> set[UUID]:
         if isinstance(need.part.patient, UUID):
             return self._persons(need.part, need.part.patient)
-        named = (found.get(each) or self._holdings.patients.get(each) for each in need.digests)
-        return {each for each in named if each is not None and each != SUPPRESSED}
+        held = self._holdings.patients
+        named = {found.get(each) or held.get(each, SUPPRESSED) for each in need.digests}
+        named.discard(SUPPRESSED)
+        return named
 
     def _persons(self, part: Part, patient_id: UUID) -> set[UUID]:
         """Commands are decided on all records of a person; some acts concern another patient too."""
@@ -159,12 +171,13 @@ def _kin(named: Iterable[set[bytes]]) -> dict[bytes, set[bytes]]:
     return kin
 
 
-def _streams(part: Part, patient_id: UUID) -> Iterator[tuple[UUID, _Wanted]]:
-    yield patient_id, _Wanted(Category.PATIENT, patient_id)
+def _streams(part: Part, patient_id: UUID) -> Iterator[tuple[UUID, Category, UUID | None]]:
+    """Each with what it is taken for and its owner, if anyone has it."""
+    yield patient_id, Category.PATIENT, patient_id
     for act in part.acts:
         if act.stream_id is not None:
-            yield act.stream_id, _Wanted(act.target.category, None)
+            yield act.stream_id, act.target.category, None
         if isinstance(act.act, Move) and act.act.into is not None:
-            yield act.act.into, _Wanted(act.target.category, None)
+            yield act.act.into, act.target.category, None
         elif act.stream_id is None or isinstance(act.act, Move):
-            yield act.target.stream_id(patient_id), _Wanted(act.target.category, patient_id)
+            yield act.target.stream_id(patient_id), act.target.category, patient_id
