@@ -42,9 +42,9 @@ class Attempt:
             self._compare(place, firsts)
             if place in self._twins or place in self._contradicted:
                 continue
-            first = len(desk.batch.versions) + 1
+            first = len(desk.batch.events) + 1
             conclusion = desk.decide(self._current(place))
-            self._concluded[place] = _Concluded(conclusion, first, len(desk.batch.versions) - first + 1)
+            self._concluded[place] = _Concluded(conclusion, first, len(desk.batch.events) - first + 1)
 
     def answer_known(self, receipts: dict[bytes, ReceiptRow]) -> None:
         for place, work in enumerate(self._works):

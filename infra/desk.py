@@ -46,7 +46,7 @@ class Desk:
 
     def decide(self, work: Work) -> Conclusion:
         """Adds the work's events, receipt and raw bytes to the batch."""
-        first = len(self.batch.versions) + 1
+        first = len(self.batch.events) + 1
         outcomes = [self._part(part) for part in work.parts]
         conclusion = work.conclude(outcomes)
         self._receipt(work, conclusion, first)
@@ -72,7 +72,7 @@ class Desk:
         except Held as held:
             return PartOutcome(patient_id, refusal=(held.code, str(held)))
         except NotAllowed as refused:
-            is_new = len(self.batch.new_key_ids) > mark[2]
+            is_new = len(self.batch.keys) > mark[2]
             self._undo(mark)
             code = "not-found" if isinstance(refused, NotFound) else getattr(refused, "code", "not-allowed")
             return PartOutcome(None if is_new else patient_id, refusal=(code, str(refused)))
@@ -112,16 +112,13 @@ class Desk:
         patient_id, key_id = uuid4(), uuid4()
         key, wrapped = self._keys.generate(key_id)
         self._holdings.keys[patient_id] = key
-        self.batch.new_key_ids.append(key_id)
-        self.batch.new_key_patients.append(patient_id)
-        self.batch.new_keys.append(wrapped)
+        self.batch.keys.append((key_id, patient_id, wrapped))
         return patient_id
 
     def _link(self, identifier: Identifier, patient_id: UUID) -> None:
         digest = self._keys.identifier_digest(identifier)
         self._new_patients[digest] = patient_id
-        self.batch.digests.append(digest)
-        self.batch.digest_patients.append(patient_id)
+        self.batch.links.append((digest, patient_id))
 
     def _stream(self, patient_id: UUID, target: Target) -> Stream:
         stream_id = target.stream_id(patient_id)
@@ -198,18 +195,12 @@ class Desk:
     def _record(self, patient_id: UUID, stream: Stream, act: Act, decided: Decided) -> tuple[EventId, str]:
         batch, key = self.batch, self._holdings.keys[patient_id]
         version, stored = stream.version + 1, decided.fact.stored
-        batch.stream_ids.append(stream.stream_id)
-        batch.versions.append(version)
-        batch.patient_ids.append(patient_id)
-        batch.types.append(stored)
-        batch.occurred_ats.append(act.occurred.at)
-        batch.precisions.append(PRECISION_LETTERS[act.occurred.precision])
-        batch.payloads.append(seal(key, stream.stream_id, version, stored, decided.body, act.provenance))
-        batch.key_ids.append(key.key_id)
-        position = self._seen + len(batch.versions)
-        event = Recorded(
-            position, self._now, stream.stream_id, version, patient_id, 0, act.occurred, decided.fact, act.provenance
-        )
+        occurred, provenance, stream_id = act.occurred, act.provenance, stream.stream_id
+        payload = seal(key, stream_id, version, stored, decided.body, provenance)
+        letter = PRECISION_LETTERS[occurred.precision]
+        batch.events.append((stream_id, version, patient_id, stored, occurred.at, letter, payload, key.key_id))
+        position = self._seen + len(batch.events)
+        event = Recorded(position, self._now, stream_id, version, patient_id, 0, occurred, decided.fact, provenance)
         stream.extend(event, decided.fingerprint)
         if isinstance(decided.fact, Merged | Unmerged):
             self._note_merge(patient_id, decided.fact)
@@ -219,7 +210,7 @@ class Desk:
         """For readers that must find a person's records without opening anything."""
         joined = isinstance(fact, Merged)
         into = fact.into if isinstance(fact, Merged) else fact.out_of
-        place = len(self.batch.versions)
+        place = len(self.batch.events)
         noted = {"place": place, "patient_id": str(patient_id), "into_id": str(into), "joined": joined}
         self.batch.merges.append(noted)
 
@@ -231,37 +222,27 @@ class Desk:
         ]
 
     def _mark(self) -> tuple[int, int, int]:
-        return len(self.batch.versions), len(self.batch.digests), len(self.batch.new_key_ids)
+        return len(self.batch.events), len(self.batch.links), len(self.batch.keys)
 
     def _undo(self, mark: tuple[int, int, int]) -> None:
         """Takes back one part: its events, the identifiers it linked and the patient it registered."""
         batch, (events, links, keys) = self.batch, mark
-        for stream_id in set(batch.stream_ids[events:]):
+        for stream_id in {row[0] for row in batch.events[events:]}:
             self.touched[stream_id].undo(self._seen + events)
-        for digest in batch.digests[links:]:
+        for digest, _ in batch.links[links:]:
             del self._new_patients[digest]
         batch.merges = [each for each in batch.merges if each["place"] <= events]
-        for columns, length in ((_EVENT_COLUMNS, events), (_LINK_COLUMNS, links), (_KEY_COLUMNS, keys)):
-            for column in columns:
-                del getattr(batch, column)[length:]
+        del batch.events[events:], batch.links[links:], batch.keys[keys:]
 
     def _receipt(self, work: Work, conclusion: Conclusion, first: int) -> None:
-        batch = self.batch
-        batch.receipt_keys.append(work.key)
-        batch.receipt_sources.append(work.source)
-        batch.receipt_digests.append(work.digest)
-        batch.receipt_outcomes.append(conclusion.outcome)
-        batch.receipt_answers.append(conclusion.answer)
-        batch.receipt_firsts.append(first)
-        batch.receipt_counts.append(len(batch.versions) - first + 1)
-        batch.receipt_replaces.append(work.replaces)
+        count = len(self.batch.events) - first + 1
+        outcome, answer = conclusion.outcome, conclusion.answer
+        self.batch.receipts.append((work.key, work.source, work.digest, outcome, answer, first, count, work.replaces))
 
     def _raw(self, work: Work, patients: set[UUID]) -> None:
         """One patient's bytes fall under that patient's key, all others under a key that ends with its month."""
         key = self._holdings.keys[patients.pop()] if len(patients) == 1 else self._monthly.key
-        self.batch.raw_keys.append(work.key)
-        self.batch.raw_key_ids.append(key.key_id)
-        self.batch.raw_sealed.append(key.seal(work.raw or b"", work.key))
+        self.batch.raws.append((work.key, key.key_id, key.seal(work.raw or b"", work.key)))
 
     def _set_aside(self, work: Work, conclusion: Conclusion) -> None:
         rejection = conclusion.rejection
@@ -296,10 +277,3 @@ def _in_view_of(provenance: bytes, others: Sequence[UUID]) -> bytes:
         return provenance
     told = ",".join(f'"{each}"' for each in others)
     return provenance[:-1] + f',"merged_with":[{told}]}}'.encode()
-
-
-_EVENT_COLUMNS = (
-    "stream_ids", "versions", "patient_ids", "types", "occurred_ats", "precisions", "payloads", "key_ids"
-)  # fmt: skip
-_LINK_COLUMNS = ("digests", "digest_patients")
-_KEY_COLUMNS = ("new_key_ids", "new_key_patients", "new_keys")

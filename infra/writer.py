@@ -239,14 +239,14 @@ class Writer:
             stream.settle(holdings.seen, shift, appended.at)
             holdings.hold(stream)
         holdings.forget(appended.written_by_others)
-        holdings.patients.update(zip(desk.batch.digests, desk.batch.digest_patients, strict=True))
-        holdings.seen = appended.base + len(desk.batch.versions)
+        holdings.patients.update(desk.batch.links)
+        holdings.seen = appended.base + len(desk.batch.events)
         if not appended.merged_by_others:
             holdings.join(desk.merges(appended.base), holdings.seen)
         self._unsettled = {}
         self._offsets.update(desk.offsets())
         holdings.trim()
-        self._metrics.appended(len(desk.batch.versions), appended.waited, appended.ahead)
+        self._metrics.appended(len(desk.batch.events), appended.waited, appended.ahead)
 
     def _take_back(self, desk: Desk) -> None:
         """Nothing of this was recorded: what we hold stands as it did before. New patients' streams never were."""
@@ -257,7 +257,7 @@ class Writer:
 
     def _forget_stale(self, streams: list[UUID] | None, desk: Desk) -> None:
         self._holdings.forget(streams)
-        for digest in desk.batch.digests:  # an identifier may have been taken: look it up again
+        for digest, _ in desk.batch.links:  # an identifier may have been taken: look it up again
             self._holdings.patients.pop(digest, None)
 
     def _move(self, place: tuple[str, str, int], offset: int) -> dict[str, object]:
