@@ -26,6 +26,7 @@ from consumers.messages import (
 )
 from consumers.translation import Refusal
 from domain import times
+from domain.identity import is_valid_nhs_number
 from domain.times import Occurred
 
 # A document such as a FHIR Bundle has its own dates: when it was sent adds nothing to what it says.
@@ -127,8 +128,14 @@ def identity(given: Given) -> tuple[str, str] | None:
     """Source and id, where both can be used to tell this message from every other one."""
     source, event_id = given.attributes.get("source"), given.attributes.get("id")
     if isinstance(source, str) and isinstance(event_id, str) and _is_word(source) and _is_word(event_id):
-        return (source, event_id) if " " not in source else None
+        return (source, event_id) if " " not in source and not _tells_a_number(source) else None
     return None
+
+
+@lru_cache(1_000)
+def _tells_a_number(source: str) -> bool:
+    """Whether an NHS number stands in it: sources are kept in clear."""
+    return any(is_valid_nhs_number(digits) for digits in re.findall(r"(?<!\d)\d{10}(?!\d)", source))
 
 
 def envelope(given: Given) -> Envelope:
@@ -139,6 +146,8 @@ def envelope(given: Given) -> Envelope:
     event_id, source, kind = _required(told, "id"), _required(told, "source"), _required(told, "type")
     if " " in source:
         raise _invalid("source", "a URI without blanks")
+    if _tells_a_number(source):
+        raise _invalid("source", "a URI that names the sending system and no patient")
     time = _instant(told, "time")
     if time is None:
         raise _missing("time")

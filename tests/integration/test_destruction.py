@@ -19,7 +19,7 @@ from domain.facts import CARE_PLAN, PATIENT, Recorded
 from domain.patient import DemographicsRecorded, Identifier, Name
 from domain.retention import KeyDestroyed, LiftRetentionHold, PlaceRetentionHold
 from infra import custody, destruction, holds
-from infra.keys import FileKeyProvider
+from infra.keys import FileKeyProvider, KeyRing
 from infra.ledger import Ledger
 from infra.payloads import COLUMNS, recorded
 from infra.rotation import CustodyRefused
@@ -349,6 +349,23 @@ def test_running_processes_forget_the_key(database: Database, writer: Writer, ma
             break
         threading.Event().wait(0.1)
     assert database.keys.held(key_id) is None
+
+
+def test_an_engine_forgets_the_key_when_the_event_passes(
+    database: Database, maria: UUID, ledger: Ledger, key_provider: FileKeyProvider
+) -> None:
+    ring = KeyRing(key_provider)
+    key_id = one(database, "select key_id from log.keys where patient_id = %s", maria)
+    with database.connect("projector") as projector:
+        projector.execute("update read.checkpoints set position = 0")
+    with closing(Engine(lambda: database.connect("projector"), ring, STORED)) as engine:
+        engine.catch_up()
+        assert ring.held(key_id) is not None
+        destroyed(database, ledger.path.parent, maria)
+        assert documents_of(database, maria) == 0
+        engine.catch_up()
+    assert ring.held(key_id) is None
+    assert documents_of(database, maria) == 0
 
 
 def test_the_status_tells_of_all(

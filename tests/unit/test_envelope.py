@@ -88,6 +88,7 @@ def test_other_times_are_refused(time: str) -> None:
         ({"id": 7}, "invalid-id"),
         ({"id": ""}, "missing-id"),
         ({"source": "a b"}, "invalid-source"),
+        ({"source": "/nhs/england/RXX/patient/9000000009"}, "invalid-source"),
         ({"subject": "a\u0000b"}, "invalid-subject"),
         ({"specversion": 1.0}, "invalid-specversion"),
         ({"specversion": "0.3"}, "unsupported-specversion"),
@@ -111,6 +112,8 @@ def test_a_usable_identity_needs_source_and_id() -> None:
     assert identity(opened(binary("1", {}, type=""))) == (SOURCE, "1")
     assert identity(opened(binary("", {}))) is None
     assert identity(opened(binary("a\nb", {}))) is None
+    assert identity(opened(binary("1", {}, source="/of/9000000009"))) is None
+    assert identity(opened(binary("1", {}, source="/of/9000000001/19000000009"))) == ("/of/9000000001/19000000009", "1")
 
 
 def test_text_that_says_nul_in_letters_is_no_nul() -> None:
