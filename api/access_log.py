@@ -11,7 +11,7 @@ from api.documents import wait_for
 from api.subjects import AccessViewer
 from projections.accesses import Access
 from projections.folding import NOT_RECORDED, Document
-from projections.replay import Audience
+from projections.past import Audience
 
 _NEWEST = 2**62
 

@@ -32,6 +32,10 @@ from infra.version import version
 from infra.write_metrics import WriteMetrics
 from projections.accesses import Progress
 
+_OF_STAFF = (
+    *(plans.clinical, pathways.clinical, corrections.routes, merges.routes, evidence.routes),
+    histories.of_auditors,
+)
 _OF_PATIENT = (documents, histories, access_log, plans, pathways)
 
 
@@ -56,7 +60,7 @@ def create_app(settings: Settings) -> FastAPI:
     for module in _OF_PATIENT:
         app.include_router(module.routes, prefix="/v1/me")
         app.include_router(module.routes, prefix="/v1/patients/{patient_id}")
-    for of_staff in (plans.clinical, pathways.clinical, corrections.routes, merges.routes, evidence.routes):
+    for of_staff in _OF_STAFF:
         app.include_router(of_staff, prefix="/v1/patients/{patient_id}")
     for other in (events, operations, published, log_proofs):
         app.include_router(other.routes)

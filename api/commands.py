@@ -25,7 +25,7 @@ from domain.facts import Agent, Command, Provenance, Recorded, Target
 from domain.history import effective
 from domain.times import at
 from infra.work import SAME_ID_OTHER_CONTENT, Act, Conclusion, Outcome, Part, PartOutcome, Work
-from projections.replay import Audience
+from projections.past import Audience
 
 SOURCE = "/api/v1"
 _REFUSED = "refused"
@@ -73,7 +73,7 @@ async def _authorised(intent: Intent, asked: Asked) -> int | None:
     """
     subject, name = intent.subject, type(asked.command).__name__
     expected = position_of(intent.if_match)
-    if subject.audience is Audience.STAFF:
+    if subject.audience is not Audience.PATIENT:
         stream = (asked.stream_id, asked.target.category) if asked.stream_id else None
         await subject.services.accesses.authorise(subject.patient_id, subject.reader, name, stream)
         return expected
@@ -160,7 +160,7 @@ def _conclude(location: str, made: str | None, audience: Audience, outcomes: lis
     if outcome.refusal is not None:
         code, words = outcome.refusal
         return Conclusion(_REFUSED, orjson.dumps({"code": code, "detail": words}))
-    shown = audience is Audience.STAFF
+    shown = audience is not Audience.PATIENT
     events = [{"type": stored} | ({"event": str(event_id)} if shown else {}) for event_id, stored in outcome.events]
     answer: dict[str, Any] = {"events": events} | ({"id": made} if made else {})
     told = {"location": location, "answer": answer}
@@ -181,5 +181,5 @@ def _answered(subject: Subject, outcome: Outcome) -> Response:
 
 def _refusal(subject: Subject, code: str, words: str) -> ApiProblem:
     if code == "not-found":
-        return ApiProblem("not-found", words if subject.audience is Audience.STAFF else None)
+        return ApiProblem("not-found", words if subject.audience is not Audience.PATIENT else None)
     return ApiProblem("precondition-failed") if code == "stale-precondition" else ApiProblem("not-allowed", words)

@@ -14,11 +14,12 @@ from api.subjects import CareViewer, Subject
 from projections.audit_trail import AUDIT_TRAIL
 from projections.catalogue import STORED
 from projections.folding import Document, Projection
+from projections.past import Audience, Moment
 from projections.patient_index import PATIENT_INDEX
 from projections.plan import PLAN
 from projections.reading import HeldBack
 from projections.record import RECORD
-from projections.replay import Audience, Moment, replay
+from projections.replay import replay
 from projections.treatment_summary import TREATMENT_SUMMARY
 
 _LONGEST_WAIT_SECONDS = 2.0
@@ -75,8 +76,9 @@ async def current(subject: Subject, projection: Projection, what: str) -> tuple[
     is stored. Raises Refused, HeldBack, ApiProblem behind."""
     if subject.audience is Audience.PATIENT or projection not in STORED:
         await wait_for(subject, None)
-        history, head = await subject.services.reading.history(subject.patient_id, subject.reader, what)
-        document = replay([projection], history, Moment(head), subject.audience)[projection.name]
+        past = await subject.services.reading.past(subject.patient_id, subject.reader, what)
+        head = past.head
+        document = replay([projection], past, Moment(head), subject.audience)[projection.name]
         return lambda content: computed(content, head, head, f"{what}-{projection.version}"), document
     await wait_for(subject, projection)
     served = await subject.services.reading.document(projection, subject.patient_id, subject.reader)

@@ -13,13 +13,16 @@ from api.answers import computed, respond
 from api.cursors import Cursors, link_to_next
 from api.documents import REPLAYABLE, current, wait_for
 from api.problems import invalid_parameter
-from api.subjects import CareViewer, Subject
+from api.subjects import AuditViewer, CareViewer, Subject
 from domain import times
 from domain.facts import Recorded
 from projections.audit_trail import AUDIT_TRAIL
-from projections.differences import difference
+from projections.differences import Change, difference
 from projections.folding import Document
-from projections.replay import Moment, replay
+from projections.past import History, Moment
+from projections.replay import replay, steps
+from projections.why import why
+from projections.wording import in_words
 
 _YEARS = range(1900, 2201)  # beyond them arithmetic on time zones leaves the calendar
 
@@ -48,6 +51,7 @@ Kind = Annotated[
 ]
 
 routes = APIRouter(tags=["read"])
+of_auditors = APIRouter(tags=["read"])
 
 
 @routes.get("/history", summary="Every event as recorded, with who, when and where from")
@@ -83,40 +87,100 @@ async def replayed(
     as_of: AsOf = None,
     position: Position = None,
 ) -> Response:
-    if known_at is not None and position is not None:
-        raise invalid_parameter("position", "give known_at or position, not both")
-    place = position if known_at is None else await subject.services.reading.position_at(known_at)
-    events, head = await _history(subject, "replay")
-    known = head if place is None else min(place, head)
-    document = _folded(subject, projection, events, Moment(known, as_of))
-    told_moment = {"position": known, "as_of": as_of.isoformat() if as_of else None}
-    content = {"projection": projection, **told_moment, "document": document}
-    return respond(subject.request, computed(content, known, head, f"replay-{projection}"))
+    past, moment = await _asked(subject, "replay", known_at, position, as_of)
+    content = {"projection": projection, **_told(moment), "document": _document(subject, projection, past, moment)}
+    return respond(subject.request, computed(content, moment.position, past.head, f"replay-{projection}"))
 
 
-@routes.get("/diff", summary="What changed in a document between two positions or moments")
+@routes.get("/diff", summary="What changed in a document between two moments")
 async def changes(
     subject: CareViewer,
     from_: Annotated[str, Query(alias="from", max_length=40, description="A position, a date or a moment.")],
     to: Annotated[str, Query(max_length=40, description="A position, a date or a moment.")],
     projection: Replayable = Replayable.PLAN,
+    from_as_of: AsOf = None,
+    to_as_of: AsOf = None,
 ) -> Response:
     places = [await _position(subject, "from", from_), await _position(subject, "to", to)]
-    events, head = await _history(subject, "diff")
-    first, last = (min(place, head) for place in places)
-    before, after = (_folded(subject, projection, events, Moment(place)) for place in (first, last))
-    content = {"projection": projection, "from": first, "to": last, "changes": difference(before, after)}
-    return respond(subject.request, computed(content, last, head, f"diff-{projection}"))
+    past = await _past(subject, "diff")
+    first = Moment(min(places[0], past.head), from_as_of)
+    last = Moment(min(places[1], past.head), to_as_of)
+    before, after = (_document(subject, projection, past, moment) for moment in (first, last))
+    moments = {"from": first.position, "from_as_of": _day(from_as_of), "to": last.position, "to_as_of": _day(to_as_of)}
+    content = {"projection": projection, **moments, "changes": difference(before, after)}
+    return respond(subject.request, computed(content, last.position, past.head, f"diff-{projection}"))
 
 
-async def _history(subject: Subject, what: str) -> tuple[list[Recorded], int]:
+@routes.get("/why", summary="The event that last set a field of a document, at any moment")
+async def reason(
+    subject: CareViewer,
+    field: Annotated[str, Query(max_length=500, description="A JSON Pointer into the document.")],
+    projection: Replayable = Replayable.PLAN,
+    known_at: KnownAt = None,
+    as_of: AsOf = None,
+    position: Position = None,
+) -> Response:
+    past, moment = await _asked(subject, "why", known_at, position, as_of)
+    try:
+        answer = why(REPLAYABLE[projection], field, past, moment, subject.audience)
+    except ValueError:
+        raise invalid_parameter("field", "is not a JSON Pointer") from None
+    content = {"projection": projection, **_told(moment), "field": field, **answer}
+    return respond(subject.request, computed(content, moment.position, past.head, f"why-{projection}"))
+
+
+@of_auditors.get("/steps", summary="Each event as recorded, with all that it changed in the documents")
+async def stepped(
+    subject: AuditViewer,
+    after: Annotated[int, Query(ge=0, le=2**62, description="Only events recorded after this position.")] = 0,
+    limit: Annotated[int, Query(ge=1, le=500)] = 200,
+) -> Response:
+    past = await _past(subject, "steps")
+    found = [(event, changed) for event, changed in steps(tuple(REPLAYABLE.values()), past) if event.position > after]
+    page = [_step(event, changed) for event, changed in found[:limit]]
+    following = page[-1]["position"] if len(found) > limit else None
+    return respond(subject.request, computed({"steps": page, "next": following}, past.head, past.head, "steps"))
+
+
+def _step(event: Recorded, changed: list[Change]) -> Document:
+    return {
+        "event": str(event.event_id),
+        "position": event.position,
+        "kind": event.fact.stored,
+        "text": in_words(event.fact),
+        "occurred": event.occurred.words(),
+        "recorded_at": event.recorded_at.isoformat(),
+        "changes": changed,
+    }
+
+
+async def _asked(
+    subject: Subject, what: str, known_at: datetime | None, position: int | None, as_of: date | None
+) -> tuple[History, Moment]:
+    """Raises ApiProblem invalid-request, behind; Refused; HeldBack."""
+    if known_at is not None and position is not None:
+        raise invalid_parameter("position", "give known_at or position, not both")
+    place = position if known_at is None else await subject.services.reading.position_at(known_at)
+    past = await _past(subject, what)
+    return past, Moment(past.head if place is None else min(place, past.head), as_of)
+
+
+async def _past(subject: Subject, what: str) -> History:
     await wait_for(subject, None)
-    return await subject.services.reading.history(subject.patient_id, subject.reader, what)
+    return await subject.services.reading.past(subject.patient_id, subject.reader, what)
 
 
-def _folded(subject: Subject, projection: Replayable, events: list[Recorded], moment: Moment) -> Document:
+def _document(subject: Subject, projection: Replayable, past: History, moment: Moment) -> Document:
     chosen = REPLAYABLE[projection]
-    return replay([chosen], events, moment, subject.audience)[chosen.name]
+    return replay([chosen], past, moment, subject.audience)[chosen.name]
+
+
+def _told(moment: Moment) -> Document:
+    return {"position": moment.position, "as_of": _day(moment.as_of)}
+
+
+def _day(day: date | None) -> str | None:
+    return day.isoformat() if day else None
 
 
 async def _position(subject: Subject, parameter: str, text: str) -> int:

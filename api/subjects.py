@@ -15,14 +15,15 @@ from api.identity import Principal, Role
 from api.problems import ApiProblem
 from api.services import Services, Shared
 from domain.patient import NHS_NUMBER, Identifier
+from projections.past import Audience
 from projections.reading import Reader
-from projections.replay import Audience
 
 _PURPOSES = {
     Role.PATIENT: "own-record",
     Role.AUDITOR: "clinical-audit",
     Role.PRIVACY_OFFICER: "privacy-review",
 }
+_AUDIENCES = {Role.PATIENT: Audience.PATIENT, Role.AUDITOR: Audience.AUDITOR}
 _ANY_PATIENT = (Role.AUDITOR, Role.PRIVACY_OFFICER)
 _KEY = re.compile(r"[A-Za-z0-9._-]{8,255}")
 _MOST_POSITION = 2**62
@@ -49,7 +50,7 @@ class Subject(NamedTuple):
 
     @property
     def audience(self) -> Audience:
-        return Audience.PATIENT if self.principal.role is Role.PATIENT else Audience.STAFF
+        return _AUDIENCES.get(self.principal.role, Audience.STAFF)
 
 
 class Intent(NamedTuple):
@@ -143,6 +144,7 @@ def _uuid(text: str) -> UUID | None:
 
 
 CareViewer = Annotated[Subject, Depends(Viewing(Role.PATIENT, Role.CLINICIAN, Role.AUDITOR))]
+AuditViewer = Annotated[Subject, Depends(Viewing(Role.AUDITOR))]
 AccessViewer = Annotated[Subject, Depends(Viewing(Role.PATIENT, Role.AUDITOR, Role.PRIVACY_OFFICER))]
 ByClinician = Annotated[Intent, Depends(Acting(Role.CLINICIAN))]
 ByPatientOrClinician = Annotated[Intent, Depends(Acting(Role.PATIENT, Role.CLINICIAN))]

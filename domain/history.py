@@ -127,6 +127,15 @@ def _without_views_of_others(standing: list[Recorded], arrived: list[Recorded]) 
     return [event for event in standing if event.event_id in assigned or _was_in_view_of(event) <= records]
 
 
+def elsewhere(events: Iterable[Recorded]) -> frozenset[EventId]:
+    """Those of one person's events that are not the person's: what was moved away, and what was written in view of
+    records that are not theirs any more. What was marked in error is not among them."""
+    arrived = sorted(events, key=lambda event: event.position)
+    moved = {each for event in arrived if isinstance(event.fact, MovedAway) for each in _speaks_of(event)}
+    left = {event.event_id for event in _without_views_of_others(arrived, arrived)}
+    return frozenset(moved.union(event.event_id for event in arrived if event.event_id not in left))
+
+
 def _was_in_view_of(event: Recorded) -> set[UUID]:
     if _MERGED_WITH not in event.provenance_json:
         return set()

@@ -123,7 +123,7 @@ def fold_all(projections: Iterable[Projection], recorded: Iterable[Recorded]) ->
     """Documents by name, from all events of one person as known at some position, annotations included."""
     chosen = tuple(projections)
     arrived = sorted(recorded, key=lambda event: event.position)
-    entries = _entries(arrived)
+    entries = entries_of(arrived)
     at_position = {entry.event.position: entry for entry in entries}
     standing = [_entry(at_position, event) for event in effective(arrived)]
     folded = _fold([each for each in chosen if each.input == "effective"], standing)
@@ -133,10 +133,10 @@ def fold_all(projections: Iterable[Projection], recorded: Iterable[Recorded]) ->
 
 def fold_in_order(projections: Iterable[Projection], history: Iterable[Recorded]) -> dict[str, Document]:
     """Documents by name, from exactly these events in this order, such as the part that a patient may see."""
-    return _fold(tuple(projections), _entries(history))
+    return _fold(tuple(projections), entries_of(history))
 
 
-def _entries(events: Iterable[Recorded]) -> list[Entry]:
+def entries_of(events: Iterable[Recorded]) -> list[Entry]:
     """A person has many events in few streams; putting a UUID into words costs as much as a small handler."""
     streams: dict[int, str] = {}
     entries = []

@@ -1,12 +1,14 @@
 """Who the person is, what they wrote of themself, and who cares for them: sections that several documents share."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache, partial
 from types import MappingProxyType
 from uuid import UUID
 
 from domain import patient
 from domain.patient import CareLeadRole
-from projections.folding import NOT_KNOWN, NOT_RECORDED, Document, Entry, Handlers, explicit, missing
+from projections.folding import NOT_KNOWN, NOT_RECORDED, Document, Entry, Handlers, Projection, explicit, missing
 
 # PRSB About Me v2.01, in its order.
 ABOUT_ME_HEADINGS = (
@@ -31,6 +33,8 @@ class Person:
     details: dict[str, Document] = field(default_factory=dict)
     # Of merged records the stricter holds, so each is kept by itself.
     restrictions: dict[UUID, Document] = field(default_factory=dict)
+    # Restricted by what is known now, though not at the moment that is shown.
+    is_withheld: bool = False
 
     @property
     def is_restricted(self) -> bool:
@@ -39,6 +43,8 @@ class Person:
     def detail(self, name: str) -> Document:
         if name in _WITHHELD_WHEN_RESTRICTED and self.is_restricted:
             return self.details["restricted"] | {"value": WITHHELD}
+        if name in _WITHHELD_WHEN_RESTRICTED and self.is_withheld:
+            return {"value": WITHHELD}
         return self.details.get(name) or missing()
 
     def names_newest_first(self) -> list[Document]:
@@ -208,3 +214,21 @@ def _is_key_worker(contacts: Contacts, member: Document) -> str:
     if key_worker is None:
         return NOT_RECORDED
     return "yes" if key_worker["professional"] == member["professional"] else "no"
+
+
+def withholding(projection: Projection) -> Projection:
+    """The same fold, as it shows a person whose record was restricted at another moment than the one shown."""
+    parts = [
+        part._replace(initial=_withheld(part.initial)) if _is_of_person(part.initial) else part
+        for part in projection.parts
+    ]
+    return projection._replace(parts=tuple(parts))
+
+
+def _is_of_person(initial: object) -> bool:
+    return isinstance(initial, type) and issubclass(initial, Person)
+
+
+@cache
+def _withheld(initial: Callable[..., Person]) -> Callable[[], Person]:
+    return partial(initial, is_withheld=True)

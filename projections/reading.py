@@ -12,11 +12,13 @@ from psycopg import AsyncConnection, sql
 from psycopg_pool import AsyncConnectionPool
 
 from domain.facts import Recorded
-from infra.keys import KeyRing
+from domain.persons import Merge, Persons
+from infra.keys import DataKey, KeyRing
 from infra.payloads import COLUMNS, recorded
 from projections import documents
 from projections.care_team import CARE_TEAM
 from projections.folding import Document, Projection
+from projections.past import History
 from projections.patient_index import PATIENT_INDEX, searchable
 
 Pool = AsyncConnectionPool[AsyncConnection[Any]]
@@ -101,22 +103,37 @@ _DOCUMENT = sql.SQL(  # only constants of this module
            {at}, (select coalesce(max(position), 0) from log.events), a.patient_id
       from answer a, noted"""
 )
-_HISTORY = sql.SQL(
-    "with"  # noqa: S608
+# Of nearly everyone the record asked about is the only one; of others, all that ever were one person with it.
+_PAST = sql.SQL(
+    "with recursive"  # noqa: S608
     + VERDICT
     + ", answer as (select * from verdict),"
     + NOTED
-    + """
-    select a.allowed, p.since_position, k.key_id, k.wrapped, (select coalesce(max(position), 0) from log.events), e.*
+    + """,
+    kin (patient_id) as (
+        select patient_id from answer where allowed
+        union
+        select case when m.patient_id = n.patient_id then m.into_id else m.patient_id end
+          from kin n join log.merges m on n.patient_id in (m.patient_id, m.into_id)
+    )
+    select a.allowed, p.since_position, (select coalesce(max(position), 0) from log.events),
+           (select jsonb_agg(jsonb_build_array(position, patient_id, into_id, joined) order by position)
+              from log.merges where patient_id in (select patient_id from kin)), k.key_id, k.wrapped, e.*
       from answer a
       cross join noted
-      left join log.keys k on a.allowed and k.patient_id = a.patient_id
       left join read.parked p on a.allowed and p.patient_id = a.patient_id
-      left join lateral (
-        select {columns} from log.events e where a.allowed and e.patient_id = a.patient_id
-      ) e on true
-     order by e.patient_seq"""
+      left join kin n on true
+      left join log.keys k on k.patient_id = n.patient_id
+      left join lateral (select {columns} from log.events e where e.patient_id = n.patient_id) e on true
+     order by e.position"""
+).format(
+    team=documents.table(CARE_TEAM),
+    columns=sql.SQL(COLUMNS),
+    through=sql.SQL("null::bigint"),
+    answer=sql.SQL("null::bytea"),
+    at=NOW,
 )
+_EVENT = 6
 
 
 class Refused(Exception):
@@ -157,20 +174,25 @@ class Reading:
     async def history(
         self, patient_id: UUID | None, reader: Reader, of: str, outcome: str = "read"
     ) -> tuple[list[Recorded], int]:
-        """Everything recorded of the person, in order of recording, and the log's end; `of` names for the access
-        log what is made of it. Raises Refused, HeldBack."""
-        statement = _HISTORY.format(
-            team=documents.table(CARE_TEAM), columns=sql.SQL(COLUMNS),
-            through=sql.SQL("null::bigint"), answer=sql.SQL("null::bytea"), at=NOW,
-        )  # fmt: skip
-        rows = await self._rows(statement, patient_id, reader, of, of, outcome)
-        allowed, held_since, key_id, wrapped, head = rows[0][:5]
-        if not allowed:
+        """Everything recorded of the person of now, in order of recording, and the log's end; `of` names for the
+        access log what is made of it. Raises Refused, HeldBack."""
+        past = await self.past(patient_id, reader, of, outcome)
+        return past.of_person(), past.head
+
+    async def past(self, patient_id: UUID | None, reader: Reader, of: str, outcome: str = "read") -> History:
+        """The same, with what was recorded of others while they were one with this person. Raises Refused, HeldBack."""
+        rows = await self._rows(_PAST, patient_id, reader, of, of, outcome)
+        allowed, held_since, head, merges = rows[0][:4]
+        if patient_id is None or not allowed:
             raise Refused
         if held_since is not None:
             raise HeldBack(held_since)
-        key = None if key_id is None else self._keys.unwrap(key_id, wrapped)
-        return [recorded(row[5:], key) for row in rows if row[5] is not None], head
+        events = [recorded(row[_EVENT:], self._key(*row[4:_EVENT])) for row in rows if row[_EVENT] is not None]
+        return History(patient_id, events, Persons(map(_merge, merges or ())), head)
+
+    def _key(self, key_id: UUID | None, wrapped: bytes | None) -> DataKey | None:
+        """None where it was destroyed."""
+        return None if key_id is None or wrapped is None else self._keys.unwrap(key_id, wrapped)
 
     async def position_at(self, moment: datetime) -> int:
         """The last position recorded at or before a moment."""
@@ -216,6 +238,11 @@ class Reading:
         async with self._pool.connection() as connection:
             cursor = await connection.execute(statement, given, binary=True)
             return await cursor.fetchall()
+
+
+def _merge(told: tuple[int, str, str, bool]) -> Merge:
+    position, patient_id, into, joined = told
+    return Merge(position, UUID(patient_id), UUID(into), joined)
 
 
 def parameters(reader: Reader) -> dict[str, Any]:

@@ -93,8 +93,8 @@ def _person_and_gp(person: LinesOfPerson) -> list[Document]:
     for label, name in (("Born", "birth_date"), ("GP practice", "registered_practice")):
         told = person.detail(name)
         if told["value"] != NOT_RECORDED:
-            stamp = {"occurred": told["occurred"], "because": told["because"]}
-            about_person.append({"text": f"{label}: {told['value']}", **stamp})
+            stamp: Document = {member: told[member] for member in ("occurred", "because") if member in told}
+            about_person.append({"text": f"{label}: {told['value']}"} | stamp)
     return about_person
 
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from domain.facts import Fact, Recorded
 from domain.history import Growing
 from projections.differences import Change, between
-from projections.folding import Document, Entry, Part, Projection, State, nothing
+from projections.folding import Document, Entry, Part, Projection, State, entries_of, nothing
 
 # Events of a part between two copies of its state, and how many copies are kept.
 _COPIED_EVERY = 8
@@ -28,6 +28,18 @@ def changes(projections: Sequence[Projection], recorded: Iterable[Recorded]) -> 
         found.append([change for fold in named for change in fold.changes(before.get(fold.projection.name))])
         before.update((fold.projection.name, fold.document()) for fold in named)
     return found
+
+
+def in_order(projection: Projection, history: Iterable[Recorded]) -> list[Document]:
+    """The document of no event, and that after each of exactly these in this order."""
+    fold = Fold(projection)
+    documents = [fold.document()]
+    for entry in entries_of(history):
+        for strand in fold.strands:
+            if strand.part.heeds(type(entry.fact)) and strand.insert(entry, ()):
+                fold.renew(strand)
+        documents.append(fold.document())
+    return documents
 
 
 class Unfolding:

@@ -6,7 +6,9 @@ from typing import TypeAlias
 from uuid import UUID
 
 from domain.facts import CARE_PLAN, PATIENT, Agent, Category, Fact, Provenance, Recorded, Target
+from domain.persons import Merge, Persons
 from domain.times import Occurred, on
+from projections.past import History
 
 PATIENT_ID = UUID("00000000-0000-7000-8000-000000000001")
 FIRST_RECORDING = datetime(2026, 6, 1, 9, 0, tzinfo=UTC)
@@ -70,6 +72,11 @@ def recorded(
 def in_turn(*acts: tuple[Target, Fact]) -> list[Recorded]:
     """Each act a day after the one before it, recorded in the order in which it happened."""
     return recorded([(target, fact, day(number)) for number, (target, fact) in enumerate(acts)])
+
+
+def past_of(events: Sequence[Recorded], merges: Iterable[Merge] = ()) -> History:
+    """What is read of the one record, whose events these are."""
+    return History(PATIENT_ID, list(events), Persons(merges), max((event.position for event in events), default=0))
 
 
 def plan_of(*facts: Fact) -> list[Recorded]:

@@ -19,7 +19,7 @@ from infra.writer import Writer
 from projections import documents
 from projections.catalogue import PROJECTIONS, STORED
 from projections.reading import Reader, Reading
-from projections.replay import Audience, steps
+from projections.replay import steps
 from tests.benchmarks.figures import Figure, at_most, times_at_most
 from tests.benchmarks.lab import Lab
 from tests.benchmarks.stock_replay import StockAuditor
@@ -102,8 +102,8 @@ class Auditor:
         self._reading = Reading(self.pool, database.keys)
 
     async def replay(self, patient_id: UUID) -> None:
-        history, _ = await self._reading.history(patient_id, AUDITOR, "replay")
-        if len(steps(PROJECTIONS, history, Audience.STAFF)) != EVENTS:
+        past = await self._reading.past(patient_id, AUDITOR, "replay")
+        if len(steps(PROJECTIONS, past)) != EVENTS:
             raise ValueError("not every event was replayed")
 
     async def select(self, patient_id: UUID) -> None:

@@ -29,7 +29,7 @@ from projections import upkeep
 from projections.audit_trail import AUDIT_TRAIL
 from projections.catalogue import STORED
 from projections.engine import Engine
-from projections.replay import Audience, Moment, replay
+from projections.folding import fold_all
 from tests.conftest import Database
 from tests.custody import REASON, agreed, carried_out, destroyed, ledger_in
 from tests.leaves import leaf
@@ -130,7 +130,7 @@ def test_the_audit_trail_shows_tombstones_and_who_destroyed_what(
 ) -> None:
     destroyed(database, ledger.path.parent, maria)
     events = history(database, maria)
-    trail = replay([AUDIT_TRAIL], events, Moment(events[-1].position), Audience.STAFF)["audit_trail"]["lines"]
+    trail = fold_all([AUDIT_TRAIL], events)["audit_trail"]["lines"]
     assert [line["standing"] for line in trail] == ["destroyed"] * (len(trail) - 1) + ["stands"]
     assert all(line["annotated_by"] == [trail[-1]["event"]] for line in trail[:-1])
     assert trail[0]["kind"] == "patient.registered.v1"

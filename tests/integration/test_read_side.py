@@ -19,10 +19,11 @@ from projections.catalogue import STORED
 from projections.engine import Engine
 from projections.folding import Projection
 from projections.histories import Gap
+from projections.past import Audience, Moment
 from projections.plan import PLAN
 from projections.reading import Reader, Reading, Refused
 from projections.record import RECORD
-from projections.replay import Audience, Moment, replay
+from projections.replay import replay
 from tests.conftest import Database
 from tests.works import MARIA, PATHWAY, work
 
@@ -95,8 +96,8 @@ def test_history_and_replay_at_two_positions(writer: Writer, database: Database)
     between = datetime.now(UTC)
     writer.submit(work("2", (PATHWAY, InformedOfOutcome(told=(Told(what="diagnosis"),)))))
     catch_up(database)
-    history, head = ask(database, lambda reading: reading.history(patient_id(database), AUDITOR, "replay"))
-    assert head == 4
+    history = ask(database, lambda reading: reading.past(patient_id(database), AUDITOR, "replay"))
+    assert history.head == 4
     assert ask(database, lambda reading: reading.position_at(between)) == 3
     staff = replay([RECORD], history, Moment(3), Audience.STAFF)["record"]
     before = replay([RECORD], history, Moment(3), Audience.PATIENT)["record"]

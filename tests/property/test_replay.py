@@ -13,9 +13,11 @@ from domain.pathway import PerformanceStatusAssessed
 from projections.catalogue import PROJECTIONS
 from projections.differences import difference
 from projections.folding import Document, fold_all
-from projections.replay import Audience, steps
+from projections.past import is_restricted
+from projections.person import withholding
+from projections.replay import steps
 from projections.unfolding import Unfolding
-from tests.builders import recorded
+from tests.builders import past_of, recorded
 from tests.strategies import REPORTABLE, happenings, histories
 
 
@@ -31,10 +33,12 @@ def test_documents_that_grow_are_those_of_folding_anew(events: list[Recorded], r
 
 
 def naive(events: list[Recorded]) -> list[tuple[Recorded, list[dict[str, Any]]]]:
+    """What is restricted now is withheld at every step."""
+    chosen = [withholding(each) for each in PROJECTIONS] if is_restricted(events) else PROJECTIONS
     before: Document = {}
     found = []
     for number, event in enumerate(events, start=1):
-        after = fold_all(PROJECTIONS, events[:number])
+        after = fold_all(chosen, events[:number])
         found.append((event, difference(before, after)))
         before = after
     return found
@@ -42,7 +46,7 @@ def naive(events: list[Recorded]) -> list[tuple[Recorded, list[dict[str, Any]]]]
 
 @given(histories())
 def test_the_steps_of_any_history_are_those_of_folding_anew(events: list[Recorded]) -> None:
-    assert steps(PROJECTIONS, events, Audience.STAFF) == naive(events)
+    assert steps(PROJECTIONS, past_of(events)) == naive(events)
 
 
 @st.composite
@@ -63,7 +67,7 @@ def _correction(version: int) -> Corrected:
 
 @given(annotated())
 def test_so_are_those_of_histories_with_annotations(events: list[Recorded]) -> None:
-    assert steps(PROJECTIONS, events, Audience.STAFF) == naive(events)
+    assert steps(PROJECTIONS, past_of(events)) == naive(events)
     unfolding = Unfolding(PROJECTIONS)
     for event in events:
         unfolding.add(event)

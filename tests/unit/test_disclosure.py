@@ -34,8 +34,9 @@ from domain.patient import AboutMeWritten, CareLeadNamed, CareLeadRole
 from domain.referral import ReferralReceived
 from projections.catalogue import PROJECTIONS
 from projections.folding import NOT_RECORDED
-from projections.replay import Audience, Moment, replay
-from tests.builders import PATIENT_ID, WRITTEN_BY_PATIENT, day, in_turn, recorded, target_of
+from projections.past import Audience, Moment
+from projections.replay import replay
+from tests.builders import PATIENT_ID, WRITTEN_BY_PATIENT, day, in_turn, past_of, recorded, target_of
 from tests.given import given, reading_as_clinician, reading_as_patient
 
 OTHER_BREAST = Target(Category.PATHWAY, "other")
@@ -166,6 +167,6 @@ def test_a_correction_after_the_talk_waits_for_another_talk() -> None:
 
 def test_no_gap_in_the_numbering_tells_of_a_hidden_event() -> None:
     events = in_turn(*((target_of(fact), fact) for fact in (CancerSuspected(), diagnosis_agreed("C50.9"), informed())))
-    shown = str(replay(PROJECTIONS, events, Moment(3), Audience.PATIENT))
+    shown = str(replay(PROJECTIONS, past_of(events), Moment(3), Audience.PATIENT))
     stream = target_of(informed()).stream_id(PATIENT_ID)
     assert {number for number in range(1, 9) if f"{stream}/{number}" in shown} == {1, 2}
