@@ -24,7 +24,7 @@ from infra.ledger import LedgerBroken
 from infra.reapplying import refuse_unapplied
 from infra.rotation import CustodyRefused
 from infra.settings import Role, load_settings
-from projections import documents, parking, upkeep
+from projections import documents, parking, past_cli, upkeep
 from projections.catalogue import STORED
 from projections.engine import Engine
 from projections.folding import Projection
@@ -34,6 +34,7 @@ from projections.keeper import Advance
 cli = typer.Typer(no_args_is_help=True, help="The read side: run it, see how it stands, retry, verify, rebuild.")
 parked_cli = typer.Typer(no_args_is_help=True, help="People whose fold failed: held back, never shown stale.")
 cli.add_typer(parked_cli, name="parked")
+cli.add_typer(past_cli.cli)
 console = Console()
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 MetricsPort = Annotated[int, typer.Option(help="Port for Prometheus on loopback; 0 for none.")]

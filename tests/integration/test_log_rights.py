@@ -45,10 +45,8 @@ MAY: dict[str, dict[str, str]] = {
     | dict.fromkeys(("read.checkpoints", "read.parked", "access.leaves", *EVIDENCE, *HEADS), "select")
     | {"access.reads": "select insert"},
     "auditor": dict.fromkeys((f"log.{name}" for name in LOG if not name.startswith("library")), "select")
-    | dict.fromkeys(
-        ("access.leaves", "access.reads", "access.sealed", "read.checkpoints", "read.parked", *EVIDENCE, *HEADS),
-        "select",
-    ),
+    | dict.fromkeys(("access.leaves", "access.sealed", "read.checkpoints", "read.parked", *EVIDENCE, *HEADS), "select")
+    | {"access.reads": "select insert"},
     "custodian": dict.fromkeys((f"log.{name}" for name in LOG if name not in NOT_THE_CUSTODIANS), "select"),
     # Of events and sealed accesses it may read leaves and their places alone, which is not everything.
     "sealer": {"log.epoch": "select"}
