@@ -3,6 +3,7 @@
 from typing import Any
 
 from consumers.vocabulary import vocabulary
+from domain.evolution import Retired, stored_class
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -13,6 +14,8 @@ def schema(stored: str) -> dict[str, Any]:
     body = _closed(report.model_json_schema(mode="validation"))
     body["title"] = stored
     body["description"] = vocabulary()[stored].model_fields["fact"].annotation.__doc__ or stored
+    if issubclass(stored_class(stored), Retired):
+        body["deprecated"] = True
     body["$defs"]["Person"]["anyOf"] = [{"required": ["nhs_number"]}, {"required": ["identifiers"]}]
     return {"$schema": DIALECT, "$id": path(stored), **body}
 

@@ -15,7 +15,8 @@ from pydantic import Field, StringConstraints, TypeAdapter, ValidationError, cre
 from consumers.envelope import Envelope
 from consumers.translation import Entry, Instruction, Refusal, Refused, Sender, Translated
 from domain import merging, retention, times
-from domain.catalogue import CATALOGUE, category_of
+from domain.catalogue import category_of
+from domain.evolution import RETIRED, accepted, facts_of_today
 from domain.facts import Agent, Category, Fact, Key, PartialDate, Target, Value, scoped_key
 from domain.identity import PatientReference, identifier
 from domain.patient import NHS_NUMBER, Identifier, IdentifierLinked, Name, PatientRegistered
@@ -81,18 +82,21 @@ class _Kind(NamedTuple):
     days: tuple[str, ...]
 
 
-@cache
 def vocabulary() -> Mapping[str, type[Report]]:
     """Stored name to the class of its report, for every fact that a source may send."""
     return MappingProxyType({name: kind.report for name, kind in _kinds().items()})
 
 
-@cache
 def _kinds() -> Mapping[str, _Kind]:
+    return _kinds_with(tuple(RETIRED))
+
+
+@cache
+def _kinds_with(_: tuple[str, ...]) -> Mapping[str, _Kind]:
     return MappingProxyType(
         {
             stored: _kind(fact, category)
-            for stored, fact in CATALOGUE.items()
+            for stored, fact in accepted().items()
             if fact not in _OURS_ALONE and (category := category_of(fact)) is not None
         }
     )
@@ -144,8 +148,9 @@ def translate(envelope: Envelope, sender: Sender) -> list[Entry]:
         return _refused(stored, error)
     _check_dates(kind, report.fact)
     occurred = _occurred(report.occurred) if report.occurred else envelope.time
-    instruction = Instruction(_target(kind.category, report, sender), report.fact, occurred, report.performer)
-    return [Translated("", stored, _patient(report.patient, sender.source), (instruction,))]
+    target = _target(kind.category, report, sender)
+    told = tuple(Instruction(target, fact, occurred, report.performer) for fact in facts_of_today(report.fact))
+    return [Translated("", stored, _patient(report.patient, sender.source), told)]
 
 
 def _target(category: Category, report: Report, sender: Sender) -> Target:

@@ -22,6 +22,7 @@ from domain.annotation import (
     Retract,
 )
 from domain.catalogue import category_of, fact_class
+from domain.evolution import Several
 from domain.facts import (
     CARE_PLAN,
     NOTHING_NEW,
@@ -53,7 +54,7 @@ class Relocation(NamedTuple):
 
 
 def retract(events: Events, command: Retract) -> tuple[Fact, ...]:
-    versions = tuple(sorted(event.version for event in _standing(events)))
+    versions = tuple(sorted({event.version for event in _standing(events)}))
     return (MarkedInError(versions=versions, reason=command.reason),) if versions else NOTHING_NEW
 
 
@@ -65,6 +66,7 @@ def mark_in_error(events: Events, command: MarkInError) -> tuple[Fact, ...]:
 def correct(events: Events, command: Correct) -> tuple[Fact, ...]:
     """The replacement is a fact of the same kind: what is of another kind is marked in error and told anew."""
     (event,) = _changeable(events, (command.version,))
+    _refuse_several(events, (command.version,))
     fact = _replacement(event, command.replacement)
     occurred = None if command.occurred is None else _parsed(command.occurred)
     if fact == event.fact and occurred in (None, event.occurred.words()):
@@ -90,6 +92,7 @@ def assign(events: Events, command: Assign) -> tuple[Fact, ...]:
 def relocate(events: Events, command: Move) -> Relocation:
     """Raises NotFound, NotAllowed."""
     moving = _changeable(events, command.versions)
+    _refuse_several(events, command.versions)
     if any(event.patient_id == command.to for event in moving):
         raise NotAllowed("the event is this patient's already")
     into = tuple(_moved_in(event, command) for event in moving)
@@ -123,6 +126,13 @@ def _changeable(events: Events, versions: tuple[int, ...]) -> list[Recorded]:
     if any(isinstance(event.fact, _OF_IDENTITY) for event in found):
         raise NotAllowed("what identifies a record is not corrected here; merge or part records instead")
     return found
+
+
+def _refuse_several(events: Events, versions: tuple[int, ...]) -> None:
+    if any(isinstance(event.fact, Several) and event.version in versions for event in events):
+        raise NotAllowed(
+            "this event of an older version stands for several facts; mark it in error and record them anew"
+        )
 
 
 def _replacement(event: Recorded, told: dict[str, Any] | None) -> Fact:

@@ -105,7 +105,8 @@ class EventId(NamedTuple):
 class Recorded(NamedTuple):
     """One event as it stands in the log, decrypted. `provenance` stays JSON until someone asks.
 
-    `corrected_at` is the position of the correction whose fact stands in the place of the one recorded here.
+    `corrected_at` is the position of the correction whose fact stands in the place of the one recorded here; `part`
+    tells apart the facts as which an event of an older version is read.
     """
 
     position: int
@@ -118,6 +119,7 @@ class Recorded(NamedTuple):
     fact: Fact
     provenance_json: bytes
     corrected_at: int | None = None
+    part: int = 0
 
     @property
     def event_id(self) -> EventId:

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from domain.annotation import Assigned, Corrected, Destroyed, MarkedInError, MovedAway, MovedIn
-from domain.catalogue import RANK, fact_class
+from domain.catalogue import RANK
+from domain.evolution import Several, revived
 from domain.facts import EventId, Fact, Recorded, fact_json
 from domain.times import Occurred, is_after, parse
 
@@ -90,7 +91,7 @@ class _Correction(NamedTuple):
 
 def changes_others(fact: Fact) -> bool:
     """Whether it changes what other events amount to, or itself amounts to another fact."""
-    return type(fact) in _ANNOTATIONS
+    return type(fact) in _ANNOTATIONS or type(fact) is Several
 
 
 def _standing(arrived: list[Recorded]) -> list[Recorded]:
@@ -113,9 +114,20 @@ def _standing(arrived: list[Recorded]) -> list[Recorded]:
             case MarkedInError() | MovedAway():
                 void.update(_speaks_of(event))
     if not void and not corrections:
-        return facts
+        return _apart(facts)
     left = (event for event in facts if event.event_id not in void)
-    return [_corrected(event, corrections.get(event.event_id)) for event in left]
+    return _apart([_corrected(event, corrections.get(event.event_id)) for event in left])
+
+
+def _apart(standing: list[Recorded]) -> list[Recorded]:
+    """Each fact by itself, where an event of an older version is read as several."""
+    if not any(type(event.fact) is Several for event in standing):
+        return standing
+    apart: list[Recorded] = []
+    for event in standing:
+        facts = event.fact.facts if isinstance(event.fact, Several) else (event.fact,)
+        apart.extend(event._replace(fact=fact, part=part) for part, fact in enumerate(facts))
+    return apart
 
 
 def _without_views_of_others(standing: list[Recorded], arrived: list[Recorded]) -> list[Recorded]:
@@ -156,14 +168,14 @@ def _corrected(event: Recorded, correction: _Correction | None) -> Recorded:
     if correction is None:
         return event
     occurred = event.occurred if correction.occurred is None else parse(correction.occurred)
-    fact = fact_class(correction.told.replaced_by).model_validate(correction.told.replacement)
+    fact = revived(correction.told.replaced_by, correction.told.replacement)
     return event._replace(fact=fact, occurred=occurred, corrected_at=correction.position)
 
 
 def _as_moved(event: Recorded, told: MovedIn) -> Recorded:
     """It stands here, under its new id, as it was recorded there."""
     return event._replace(
-        fact=fact_class(told.moved).model_validate(told.fact),
+        fact=revived(told.moved, told.fact),
         occurred=Occurred(told.occurred_at, told.precision),
         recorded_at=told.recorded_at,
         provenance_json=json.dumps(told.provenance, separators=(",", ":")).encode(),
@@ -199,4 +211,4 @@ def _content_order_within_ties(placed: list[tuple[tuple[Any, ...], Recorded]]) -
 
 def _content(event: Recorded) -> tuple[Any, ...]:
     """A month and its first day are one moment told twice, so the time as told counts too."""
-    return fact_json(event.fact), event.occurred, event.stream_id, event.position
+    return fact_json(event.fact), event.occurred, event.stream_id, event.position, event.part

@@ -9,7 +9,8 @@ from uuid import UUID
 
 from domain import appointment, care_plan, correcting, pathway, patient, referral
 from domain.annotation import MovedIn
-from domain.catalogue import category_of, fact_class
+from domain.catalogue import category_of
+from domain.evolution import stored_class
 from domain.facts import (
     Category,
     Command,
@@ -43,7 +44,7 @@ AGGREGATES: Mapping[Category, Aggregate] = MappingProxyType(
 def category_told(events: Iterable[Recorded]) -> Category | None:
     """What kind of stream these are of, by what was recorded or moved into it; None where only other annotations
     stand in it."""
-    kinds = (fact_class(each.fact.moved) if isinstance(each.fact, MovedIn) else type(each.fact) for each in events)
+    kinds = (stored_class(each.fact.moved) if isinstance(each.fact, MovedIn) else type(each.fact) for each in events)
     return next((known for kind in kinds if (known := category_of(kind)) is not None), None)
 
 

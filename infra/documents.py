@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from domain.catalogue import CATALOGUE
+from domain.evolution import RETIRED
 from domain.facts import Fact
 from infra.settings import Settings
 
@@ -27,7 +28,7 @@ def _default(name: str) -> str:
 
 def events() -> str:
     """Each stored event with its members; sources send it as the type of the same name."""
-    return "\n".join(("# Events", "", _HEAD, *(_event(stored, fact) for stored, fact in CATALOGUE.items())))
+    return "\n".join(("# Events", "", _HEAD, *(_event(*each) for each in {**CATALOGUE, **RETIRED}.items())))
 
 
 def _event(stored: str, fact: type[Fact]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from domain.annotation import Destroyed
-from domain.catalogue import fact_class
+from domain.evolution import read
 from domain.facts import Fact, Recorded, fact_json
 from domain.retention import KeyDestroyed
 from domain.times import Occurred, Precision
@@ -52,7 +52,7 @@ def recorded(row: tuple[Any, ...], key: DataKey | None) -> Recorded:
         fact, provenance = _without_key(stored, payload)
     else:
         body, _, provenance = key.open(payload, place(stream_id, version, stored)).partition(b"\n")
-        fact = decode(stored, body)
+        fact = read(stored, body)
     when = occurred(at, letter)
     return Recorded(position, recorded_at, stream_id, version, patient_id, patient_seq, when, fact, provenance)
 
@@ -66,12 +66,7 @@ def _without_key(stored: str, payload: bytes) -> tuple[Fact, bytes]:
     if stored not in IN_CLEAR:
         return Destroyed(was=stored), _GONE
     body, _, provenance = bytes(payload).partition(b"\n")
-    return decode(stored, body), provenance
-
-
-def decode(stored: str, body: bytes) -> Fact:
-    fact: Fact = fact_class(stored).__pydantic_validator__.validate_json(body)
-    return fact
+    return read(stored, body), provenance
 
 
 def _precision(letter: bytes | str) -> Precision:

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from domain import annotation
+from domain.evolution import Several
 from domain.facts import Provenance, Recorded
 from domain.history import is_ahead
 from domain.retention import KeyDestroyed
@@ -38,7 +39,7 @@ def _line(trail: Trail, fact: Any, entry: Entry) -> bool:
         **entry.provenance,
         "event": entry.because,
         "position": event.position,
-        "kind": fact.was if is_gone else fact.stored,
+        "kind": fact.was if is_gone or isinstance(fact, Several) else fact.stored,
         "text": in_words(fact),
         "occurred": entry.occurred,
         "precision": event.occurred.precision.value,

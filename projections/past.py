@@ -12,7 +12,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from domain.disclosure import as_seen_by_patient
-from domain.facts import Recorded
+from domain.facts import EventId, Recorded
 from domain.history import effective, elsewhere, sorts_at
 from domain.patient import RestrictionApplied
 from domain.persons import Persons
@@ -98,8 +98,13 @@ def _open_then_and_now(then: list[Recorded], now: list[Recorded]) -> list[Record
     if len(then) == len(now):
         return seen
     standing = effective(now)
-    closed = {event.event_id for event in standing} - {event.event_id for event in as_seen_by_patient(standing)}
-    return [event for event in seen if event.event_id not in closed]
+    closed = {_fact(event) for event in standing} - {_fact(event) for event in as_seen_by_patient(standing)}
+    return [event for event in seen if _fact(event) not in closed]
+
+
+def _fact(event: Recorded) -> tuple[EventId, int]:
+    """The gate may open one of several facts as which an event of an older version is read, and not another."""
+    return event.event_id, event.part
 
 
 def _renumbered(seen: list[Recorded]) -> list[Recorded]:

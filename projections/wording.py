@@ -8,6 +8,7 @@ from datetime import datetime
 from types import MappingProxyType
 
 from domain import annotation, appointment, merging, patient, referral, retention
+from domain.evolution import Several
 from domain.facts import Fact
 from domain.times import LONDON
 from projections.phrases import Sentence, about, coding, codings, spaced, words
@@ -127,6 +128,9 @@ _ANNOTATION: dict[type[Fact], Sentence] = {
         "Assigned to this record", f"versions {', '.join(map(str, f.versions))} of this stream", f.reason
     ),
 }
+_EVOLUTION: dict[type[Fact], Sentence] = {
+    Several: lambda f: words(*map(in_words, f.facts)) or "What this says is not read any more.",
+}
 SENTENCES: Mapping[type[Fact], Sentence] = MappingProxyType(
-    {**_PATIENT, **_MERGING, **_REFERRAL, **_APPOINTMENT, **PATHWAY, **CARE_PLAN, **_ANNOTATION}
+    {**_PATIENT, **_MERGING, **_REFERRAL, **_APPOINTMENT, **PATHWAY, **CARE_PLAN, **_ANNOTATION, **_EVOLUTION}
 )

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from domain.annotation import Corrected, MarkedInError, Retract
 from domain.catalogue import category_of
+from domain.evolution import read
 from domain.facts import Category, Command, Fact, NotAllowed, fact_json
 from domain.history import effective
 from domain.stream import AGGREGATES, Stream
 from domain.times import Occurred, on
-from infra.payloads import decode
 from tests.builders import FIRST_RECORDING
 from tests.deciding import carry_out, stream_of
 from tests.strategies import REPORTABLE, facts, of_model, times
@@ -50,7 +50,7 @@ def acts(draw: st.DrawFn, category: Category) -> list[Act]:
 
 def replay(stream: Stream) -> Any:
     """The state, from nothing but the stored form of the events."""
-    stored = [event._replace(fact=decode(event.fact.stored, fact_json(event.fact))) for event in stream.events]
+    stored = [event._replace(fact=read(event.fact.stored, fact_json(event.fact))) for event in stream.events]
     aggregate = AGGREGATES[stream.category]
     return reduce(aggregate.evolve, effective(stored), aggregate.initial)
 
