@@ -10,7 +10,7 @@ import orjson
 import psycopg
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from infra.evidence import signing_key
 from infra.evidence.export import EvidenceBroken
@@ -108,7 +108,7 @@ def _show(told: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         typer.echo(orjson.dumps(told, option=orjson.OPT_INDENT_2).decode())
         return
-    table = Table("Export", "", show_header=False)
+    table = Table("Export", Column(overflow="fold"), show_header=False)
     for name, value in {
         "File": told["file"],
         "Checkpoint": f"{told['checkpoint']:,} events of the log",

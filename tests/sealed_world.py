@@ -9,10 +9,12 @@ from uuid import UUID
 import psycopg
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from infra.evidence import signing_key
 from infra.evidence.heads_keeper import HeadsKeeper, MadeHeads
 from infra.evidence.notes import Signer
 from projections.evidence import Exports, Made
 from projections.reading import Reader
+from tests.api_world import World
 from tests.conftest import Database
 from tests.signing import NAME, PRIVATE, signed
 
@@ -32,6 +34,15 @@ def make_heads(database: Database, folder: Path) -> MadeHeads | None:
     checkpoint = signed(database, folder).checkpoint
     with database.connect("sealer") as sealer:
         return keeper().make(sealer, Signer(NAME, PRIVATE), checkpoint)
+
+
+def seal_world(world: World, folder: Path) -> int:
+    """As the sealer of this installation does, which reads the key that the API made; gives the size."""
+    checkpoint = signed(world.database, folder / "outside").checkpoint
+    public = signing_key.read_public(world.settings.exports_public_file())
+    with world.database.connect("sealer") as sealer:
+        HeadsKeeper(public).make(sealer, Signer(NAME, PRIVATE), checkpoint)
+    return checkpoint.size
 
 
 def keeper() -> HeadsKeeper:

@@ -31,6 +31,7 @@ from schemathesis.specs.openapi.checks import (
 from api.app import create_app
 from tests.api_world import MARIA, World, world_of
 from tests.conftest import Database
+from tests.sealed_world import seal_world
 
 _CHECKS: list[Any] = [
     not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance,
@@ -94,8 +95,9 @@ def try_operation(cases: SearchStrategy[Case[Any]], base_url: str, who: dict[str
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
-def test_every_operation_answers_as_described(world: World, mode: GenerationMode) -> None:
+def test_every_operation_answers_as_described(world: World, tmp_path: Path, mode: GenerationMode) -> None:
     maria = world.register(MARIA, "Specimen")
+    seal_world(world, tmp_path)
     schema = schemathesis.openapi.from_dict(world.client.get("/openapi.json").json())
     tried_out = 0
     with served(create_app(world.settings)) as base_url:

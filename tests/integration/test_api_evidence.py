@@ -10,14 +10,11 @@ import pytest
 
 from domain.care_plan import NeedRaised
 from domain.facts import CARE_PLAN
-from infra.evidence import signing_key
-from infra.evidence.heads_keeper import HeadsKeeper
-from infra.evidence.notes import Signer
 from tests.api_world import DOCTOR, MARIA, World, world_of
 from tests.conftest import Database
 from tests.outsider import Outsider
 from tests.sealed_world import KEY
-from tests.signing import NAME, PRIVATE, signed
+from tests.sealed_world import seal_world as seal
 
 pytestmark = pytest.mark.postgres
 
@@ -33,15 +30,6 @@ def maria(world: World) -> UUID:
     patient_id = world.register(MARIA, "Specimen")
     world.tell((CARE_PLAN, NeedRaised(need="1", concern="work")))
     return patient_id
-
-
-def seal(world: World, folder: Path) -> int:
-    """As the sealer of this installation does; gives the size."""
-    checkpoint = signed(world.database, folder / "outside").checkpoint
-    exports = signing_key.read_public(world.settings.exports_public_file())
-    with world.database.connect("sealer") as sealer:
-        HeadsKeeper(exports).make(sealer, Signer(NAME, PRIVATE), checkpoint)
-    return checkpoint.size
 
 
 def path(patient_id: object) -> str:

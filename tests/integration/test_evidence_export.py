@@ -3,20 +3,25 @@
 import getpass
 import io
 import json
+import time
 import zipfile
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
 
 from domain.care_plan import NeedRaised
 from domain.facts import CARE_PLAN, PATIENT
 from domain.patient import DemographicsRecorded, Name
 from infra.evidence.export import EvidenceBroken
-from infra.evidence.heads import heads_of, indexed
+from infra.evidence.heads import heads_of, indexed, open_heads
+from infra.evidence.heads_keeper import HeadsKeeper
 from infra.evidence.notes import Signer, to_base64
+from infra.evidence.outside import Outside
+from infra.evidence.sealing import Measurements, Sealing
 from infra.keys import FileKeyProvider
 from infra.writer import Writer
 from projections import evidence_cli
@@ -28,7 +33,7 @@ from tests.conftest import Database
 from tests.custody import destroyed
 from tests.outsider import Outsider, Verdict
 from tests.sealed_world import AUDITOR, EXPORTS, KEY, exported, exports, keeper, make_heads, seal
-from tests.signing import NAME, PRIVATE, fill, signed
+from tests.signing import NAME, PRIVATE, fill, signed, signer
 from tests.works import called, work
 
 pytestmark = pytest.mark.postgres
@@ -271,13 +276,13 @@ def test_heads_wait_for_their_turn(database: Database, tmp_path: Path) -> None:
     fill(database, 1, 100)
     checkpoint = signed(database, tmp_path).checkpoint
     keeping = keeper()
-    signer = Signer(NAME, PRIVATE)
+    named = Signer(NAME, PRIVATE)
     with database.connect("sealer") as sealer:
-        assert keeping.when_due(sealer, signer, checkpoint) is not None
+        assert keeping.when_due(sealer, named, checkpoint) is not None
         fill(database, 101, 110)
         later = signed(database, tmp_path).checkpoint
-        assert keeping.when_due(sealer, signer, later) is None
-        assert keeping.make(sealer, signer, later) is not None
+        assert keeping.when_due(sealer, named, later) is None
+        assert keeping.make(sealer, named, later) is not None
 
 
 @pytest.fixture
@@ -335,3 +340,27 @@ def test_the_command_says_what_is_in_its_way(here: Database, tmp_path: Path) -> 
     assert "no such patient" in refusal(uuid4())
     assert "a UUID" in refusal("maria")
     assert "not one of this log's" in refusal(maria(here), "--since-checkpoint", str(tmp_path / "kept"))
+
+
+def sizes_of_heads(database: Database) -> list[int]:
+    with database.connect("auditor") as auditor:
+        return [row[0] for row in auditor.execute("select size from log.heads order by size")]
+
+
+def test_the_sealer_makes_heads_with_its_checkpoints_and_keeps_some_outside(database: Database, tmp_path: Path) -> None:
+    fill(database, 1, 20)
+    keeping = HeadsKeeper(EXPORTS.public_key().public_bytes_raw(), Outside(tmp_path, "heads"))
+    measurements = Measurements(CollectorRegistry())
+    sealing = Sealing(lambda: database.connect("sealer"), [signer(tmp_path)], None, measurements, 5.0, keeping)
+    with database.connect("sealer") as sealer:
+        sealing.round(sealer)
+        first = Outside(tmp_path, "heads").newest()
+        assert first is not None
+        assert open_heads(first, Signer(NAME, PRIVATE).verifier).log_size == 20
+        assert (tmp_path / "heads.checkpoint").read_bytes() == first
+        fill(database, 21, 30)
+        until = time.monotonic() + 30.0
+        while sizes_of_heads(database) == [20] and time.monotonic() < until:
+            sealing.round(sealer)
+    assert sizes_of_heads(database) == [20, 30]
+    assert Outside(tmp_path, "heads").newest() == first
