@@ -29,7 +29,6 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
-from uuid import UUID
 
 FORMAT = "cancer-plan-evidence/1"
 MOST_FILES = 500_000
@@ -378,7 +377,7 @@ def parse_proof(content: bytes, where: str) -> Proof:
 class Patient(NamedTuple):
     """How many events there are of a patient, says the manifest."""
 
-    patient_id: UUID
+    patient_id: str
     events: int
 
 
@@ -386,9 +385,9 @@ class Event(NamedTuple):
     """One event as events.json tells it; `number` is its place in the log, from 0."""
 
     number: int
-    stream_id: UUID
+    stream_id: str
     version: int
-    patient_id: UUID
+    patient_id: str
     patient_seq: int
     recorded: int
     text: str
@@ -428,11 +427,16 @@ def member(value: Any, name: str, kind: type[T], where: str) -> T:
     return found
 
 
-def identifier(value: Any, name: str, where: str) -> UUID:
+def identifier(value: Any, name: str, where: str) -> str:
+    """A UUID as it is written."""
     text = member(value, name, str, where)
     if re.fullmatch("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text, re.ASCII) is None:
         raise Wrong(where, f"{name} is not a UUID")
-    return UUID(text)
+    return text
+
+
+def uuid_bytes(uuid: str) -> bytes:
+    return bytes.fromhex(uuid.replace("-", ""))
 
 
 def integer(value: Any, name: str, most: int, where: str) -> int:
@@ -471,15 +475,15 @@ def read_event(told: Any) -> Event:
             b"\x01",
             position.to_bytes(8, "big"),
             recorded.to_bytes(8, "big", signed=True),
-            stream_id.bytes,
+            uuid_bytes(stream_id),
             version.to_bytes(4, "big"),
-            patient_id.bytes,
+            uuid_bytes(patient_id),
             patient_seq.to_bytes(4, "big"),
             len(stored).to_bytes(4, "big"),
             stored,
             moment(told, "occurred_at", where).to_bytes(8, "big", signed=True),
             precision.encode(),
-            identifier(told, "key_id", where).bytes,
+            uuid_bytes(identifier(told, "key_id", where)),
         )
     )
     text = member(told, "text", str, where)
@@ -711,7 +715,7 @@ def check_order(events: list[Event]) -> None:
     recorded = [event.recorded for event in events]
     if recorded != sorted(recorded):
         raise Wrong("events.json", "an event is said to be recorded before one that stands before it in the log")
-    versions: dict[UUID, int] = {}
+    versions: dict[str, int] = {}
     for event in events:
         versions[event.stream_id] = versions.get(event.stream_id, 0) + 1
         if event.version != versions[event.stream_id]:
@@ -727,7 +731,7 @@ def check_patient(export: Export, patient: Patient, events: list[Event], heads: 
     if found != list(range(1, len(found) + 1)):
         raise Wrong("events.json", f"the events of patient {patient.patient_id} are not 1, 2, 3 … in this order")
     leaves = [hash_leaf(export.read(f"leaves/{event.number}.leaf")) for event in events]
-    entry = patient.patient_id.bytes + len(leaves).to_bytes(4, "big") + hash_tree(leaves)
+    entry = uuid_bytes(patient.patient_id) + len(leaves).to_bytes(4, "big") + hash_tree(leaves)
     where = f"patients/{patient.patient_id}.entry"
     told_entry = export.read(where)
     if told_entry != entry:

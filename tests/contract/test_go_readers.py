@@ -12,9 +12,11 @@ import orjson
 import pytest
 from psycopg.rows import dict_row
 
+from infra.evidence.checkpoints import parse_proof
 from infra.evidence.merkle import consistency_proof, inclusion_proof
 from infra.evidence.tiles import LogName, Tile, Tiles, tile_path
 from tests.conftest import Database
+from tests.forgeries import maria
 from tests.leaves import envelope
 from tests.signing import fill, signed, verifier
 
@@ -101,6 +103,24 @@ SPOILT: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "the consistency proof": ("consistency", altered),
     "a tile": ("tiles", lambda tiles: {path: altered([held])[0] for path, held in tiles.items()}),
 }
+
+
+def test_go_accepts_every_leaf_and_head_of_an_export_and_no_other(reader: Path) -> None:
+    """What an export holds, read from its files; heads are a tree of their own under a name of their own."""
+    files = maria()
+    key, heads_key = orjson.loads(files["manifest.json"])["keys"][:2]
+    for name, content in files.items():
+        if not name.endswith(".tlog-proof"):
+            continue
+        is_head = name.startswith("patients/")
+        leaf = files[name.replace(".tlog-proof", ".entry" if is_head else ".leaf").replace("proofs/", "leaves/")]
+        proof = parse_proof(content)
+        told = {
+            "key": heads_key if is_head else key, "old": "", "new": proof.checkpoint.decode(), "leaf": leaf,
+            "index": proof.index, "inclusion": proof.hashes, "consistency": [], "tiles": {},
+        }  # fmt: skip
+        assert read(reader, told) == "accepted", name
+        assert read(reader, {**told, "leaf": leaf[:-1] + b"?"}).startswith("refused: inclusion"), name
 
 
 @pytest.mark.parametrize("what", SPOILT)
