@@ -1,6 +1,7 @@
 """Who has a relationship with the patient, and by what the patient is found."""
 
 from typing import Any
+from uuid import UUID
 
 from domain.appointment import AppointmentBooked
 from domain.facts import Fact, Provenance
@@ -107,3 +108,12 @@ def test_the_index_says_whether_a_number_is_verified_and_what_is_known_of_death(
     found = index(linked, DeathReportedInformally())
     assert (found["identifiers"][0]["verified"], found["died"]["value"]) == ("no", "reported-informally")
     assert index()["died"] == {"value": "not-recorded"}
+
+
+def test_of_merged_records_the_stricter_restriction_holds() -> None:
+    told = (RestrictionApplied(code="R"), RestrictionLifted(), RestrictionLifted())
+    applied, lifted, lifted_there = recorded([(target_of(fact), fact, day(number)) for number, fact in enumerate(told)])
+    elsewhere = lifted_there._replace(patient_id=UUID(int=2), stream_id=UUID(int=2), version=1)
+    for events, restricted in (([applied, elsewhere], "yes"), ([applied, lifted, elsewhere], "no")):
+        index = fold_all([PATIENT_INDEX], events)["patient_index"]
+        assert index["restricted"]["value"] == restricted
