@@ -25,7 +25,9 @@ async def accesses(
     cursor: Annotated[str | None, Query(max_length=100)] = None,
 ) -> Response:
     services = subject.services
-    cursors = Cursors(services.keys, (services.epoch, "accesses", str(subject.patient_id), subject.audience))
+    cursors = Cursors(
+        services.keys, (await services.epoch.current(), "accesses", str(subject.patient_id), subject.audience)
+    )
     before = cursors.place(cursor, _NEWEST)
     await wait_for(subject, None)
     rows = await services.accesses.of(subject.patient_id, subject.reader, before, limit + 1)

@@ -26,6 +26,7 @@ from api import (
     searches,
 )
 from api.edge import Edge, Measurements
+from api.epochs import Epochs
 from api.services import Shared, opened
 from infra.settings import Settings
 from infra.version import version
@@ -54,6 +55,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan, version=version(), docs_url=None, redoc_url=None, redirect_slashes=False,
         generate_unique_id_function=openapi.operation_id, openapi_url=None,
     )  # fmt: skip
+    app.add_middleware(Epochs)
     app.add_middleware(Edge, measurements=measurements)
     problems.install(app)
     app.include_router(searches.routes)

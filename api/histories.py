@@ -66,7 +66,13 @@ async def history(
     since, until = _moment("from", from_), _moment("to", to)
     asked: dict[str, object] = {"type": kind, "from": from_, "to": to, "limit": limit}
     services = subject.services
-    scope = (services.epoch, "history", str(subject.patient_id), subject.audience, *map(str, asked.values()))
+    scope = (
+        await services.epoch.current(),
+        "history",
+        str(subject.patient_id),
+        subject.audience,
+        *map(str, asked.values()),
+    )
     cursors = Cursors(services.keys, scope)
     after = cursors.place(cursor, 0)
     answer, trail = await current(subject, AUDIT_TRAIL, "history")

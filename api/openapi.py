@@ -52,6 +52,8 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
         operation["parameters"] = [where, *operation.get("parameters", [])]
     is_of_patient = path.startswith((_PATIENT, "/v1/me"))
     codes = [*_ALWAYS, *(_SECURED if "security" in operation else ())]
+    if path.startswith("/v1/"):
+        codes.append("another-epoch")
     if "{" in path or is_of_patient or path in _MAY_NOT_BE_THERE:
         codes.append("not-found")
     if (is_of_patient and method == "post") or path.startswith("/v1/rejected/"):

@@ -52,6 +52,9 @@ PROBLEMS: Mapping[str, Kind] = MappingProxyType(
         "not-found": Kind(404, "Not found", "There is no such thing, or it is not yours to see: the two look alike."),
         "method-not-allowed": Kind(405, "The method is not allowed", "`Allow` names those that are."),
         "not-allowed": Kind(409, "The rules refuse this", "`detail` says which rule. The answer is kept."),
+        "another-epoch": Kind(
+            412, "The log was opened anew", "Positions, ETags and cursors of before are void: read again."
+        ),
         "precondition-failed": Kind(412, "Something newer was recorded", "Read again, decide again."),
         "too-large": Kind(413, "The request is too large", "Messages may have 8 MB, everything else 64 kB."),
         "idempotency-key-reused": Kind(

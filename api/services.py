@@ -12,6 +12,7 @@ from psycopg import AsyncConnection, Connection
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 from starlette.concurrency import run_in_threadpool
 
+from api.epochs import Epoch
 from api.identity import Identity, trusts
 from consumers.pipeline import Pipeline
 from domain import cancer_codes
@@ -37,8 +38,8 @@ _POOL_WAIT_SECONDS = 2.0
 @dataclass(frozen=True)
 class Services:
     """`keys` is for the pool's threads that show and retry rejected messages; reading and writing have their own,
-    since a key ring belongs to one thread. `rejections` connects as role writer, `proving` as reader. `epoch` names
-    this log, `origins` are what its checkpoints call its two parts in their first epoch."""
+    since a key ring belongs to one thread. `rejections` connects as role writer, `proving` as reader. `epoch` says
+    which log this is, `origins` are what its checkpoints call its two parts in their first epoch."""
 
     settings: Settings
     reading: Reading
@@ -50,7 +51,7 @@ class Services:
     rejections: "ConnectionPool[Connection[Any]]"
     proving: "ConnectionPool[Connection[Any]]"
     origins: dict[LogName, str]
-    epoch: str
+    epoch: Epoch
     exports: Exports
 
 
@@ -90,7 +91,7 @@ async def opened(
                     rejections=rejections,
                     proving=proving,
                     origins=origins,
-                    epoch=await _epoch(readers),
+                    epoch=Epoch(readers),
                     exports=Exports(proving.connection, export_keys, _export_key(settings), version()),
                 )
             finally:
@@ -121,9 +122,3 @@ def _issuer(settings: Settings, of: Any) -> Issuer:
 def _export_key(settings: Settings) -> Ed25519PrivateKey:
     path = settings.exports_key_file()
     return signing_key.read_or_make(path) if settings.in_development else signing_key.read(path)
-
-
-async def _epoch(pool: "AsyncConnectionPool[AsyncConnection[Any]]") -> str:
-    async with pool.connection() as connection:
-        row = await (await connection.execute("select epoch from log.epoch")).fetchone()
-    return str(row[0]) if row else ""

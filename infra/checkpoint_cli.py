@@ -1,6 +1,7 @@
 """`python -m infra checkpoint`: signs what the log holds, shows what was signed, opens a new epoch."""
 
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -41,6 +42,7 @@ def checkpoint(context: typer.Context, as_json: AsJson = False) -> None:
     """Without a command: sign both logs as they are now, and show the checkpoints."""
     if context.invoked_subcommand is None:
         settings = load_settings()
+        logging.configure("checkpoint", "WARNING", sys.stderr)
         with _sealing(settings, CollectorRegistry()) as sealing, sealing.connect() as connection:
             _show(_signed_now(sealing, connection), as_json)
 
@@ -104,7 +106,7 @@ def _show(signed: list[Signed], as_json: bool) -> None:
     if as_json:
         typer.echo(orjson.dumps([_told(each) for each in signed], option=orjson.OPT_INDENT_2).decode())
         return
-    table = Table("Log", "Origin", "Size", Column("Root", no_wrap=True))
+    table = Table("Log", Column("Origin", no_wrap=True), "Size", Column("Root", overflow="fold"))
     for each in signed:
         origin, size, root = each.checkpoint
         table.add_row(each.log, origin, str(size), to_base64(root))

@@ -1,0 +1,63 @@
+"""A database that is put back to an earlier moment under a running writer, and grows on before that writer looks."""
+
+from contextlib import closing
+
+import psycopg
+import pytest
+
+from domain.care_plan import NeedRaised
+from domain.facts import CARE_PLAN
+from infra.writer import Writer
+from tests.conftest import Database
+from tests.signing import tampering
+from tests.works import CARE_PLAN_NEED, called, work
+
+pytestmark = pytest.mark.postgres
+
+TABLES = {"events": "position", "receipts": "position"}
+LOST = """select e.position from log.events e left join log.keys k using (key_id)
+           where e.patient_id is not null and k.patient_id is distinct from e.patient_id"""
+UNREGISTERED = """select patient_id from log.events where patient_id is not null
+                  except select patient_id from log.events where type = 'patient.registered.v1'"""
+
+
+def put_back(database: Database, position: int = 0) -> None:
+    """To a position, with all connections ended, as a restore ends them."""
+    with tampering(database) as superuser:
+        for table, column in TABLES.items():
+            superuser.execute(f"delete from log.{table} where {column} > %s", [position])
+        superuser.execute("delete from log.identifiers where position >= %s", [position])  # the base of their append
+        superuser.execute("delete from log.keys where patient_id not in (select patient_id from log.events)")
+        superuser.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() "
+            "and pid <> pg_backend_pid()"
+        )
+
+
+@pytest.mark.parametrize("others", [0, 1, 9], ids=["shorter", "as long", "longer"])
+def test_nothing_of_the_lost_log_is_believed(database: Database, writer: Writer, others: int) -> None:
+    """Neither who an identifier named nor with which key: both are gone, and new ones must be made."""
+    first = writer.submit(work("1", CARE_PLAN_NEED))
+    put_back(database)
+    with closing(Writer(database.log(), database.keys)) as another:
+        for number in range(others):
+            another.submit(work(f"other {number}", CARE_PLAN_NEED, patient=called(f"other {number}")))
+    again = writer.submit(work("2", CARE_PLAN_NEED))
+    assert again.outcome == first.outcome == "recorded"
+    with psycopg.connect(database.url("auditor"), autocommit=True) as auditor:
+        assert auditor.execute(LOST).fetchall() == []
+        assert auditor.execute(UNREGISTERED).fetchall() == []
+        assert auditor.execute("select count(*) = max(position) from log.events").fetchone() == (True,)
+
+
+def test_an_identifier_of_the_lost_log_may_be_another_persons(database: Database, writer: Writer) -> None:
+    kept = writer.submit(work("1", CARE_PLAN_NEED, patient=called("a")))
+    writer.submit(work("2", CARE_PLAN_NEED, patient=called("a", "x")))
+    put_back(database, kept.position)
+    with closing(Writer(database.log(), database.keys)) as another:
+        another.submit(work("3", CARE_PLAN_NEED, patient=called("x")))
+    told = writer.submit(work("4", (CARE_PLAN, NeedRaised(need="2", concern="sleep")), patient=called("x")))
+    query = "select patient_id from log.events where position = any(%s) order by position"
+    with psycopg.connect(database.url("auditor"), autocommit=True) as auditor:
+        rows = auditor.execute(query, [[kept.position, told.position - 1, told.position]]).fetchall()
+    assert rows[0] != rows[1] == rows[2]
