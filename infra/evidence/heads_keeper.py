@@ -29,12 +29,19 @@ _KEEP = """insert into log.patient_heads as h (patient_id, events, root)
            select * from unnest(%b::uuid[], %b::int4[], %b::bytea[])
            on conflict (patient_id) do update set events = excluded.events, root = excluded.root"""
 _ENTRIES = "select uuid_send(patient_id) || int4send(events) || root from log.patient_heads order by patient_id"
+# Every event is in the heads of its patient, except for those of none.
+_ACCOUNTED = """select (select coalesce(sum(events), 0) from log.patient_heads)
+                     + (select count(*) from log.events where patient_id is null and position <= %s)"""
 _SIGNED = "insert into log.heads (origin, size, key, note) values (%s, %s, %s, %s)"
 _INDEX = """insert into log.heads_index (origin, size, index) values (%s, %s, %s)
             on conflict (one) do update set origin = excluded.origin, size = excluded.size, index = excluded.index"""
 # Making heads takes at most this part of the time.
 _SHARE = 20
 _OUTSIDE_SECONDS = 60.0
+
+
+class HeadsIncomplete(Exception):
+    """The heads do not account for every event of the log: some are gone, or what is kept of a patient was altered."""
 
 
 class MadeHeads(NamedTuple):
@@ -55,7 +62,7 @@ class HeadsKeeper:
         self._not_outside_before = 0.0
 
     def when_due(self, connection: Connection, signer: Signer, checkpoint: Checkpoint) -> MadeHeads | None:
-        """Makes heads unless that was done too lately, measured by how long it takes. Raises psycopg.Error."""
+        """Makes heads unless that was done too lately, measured by how long it takes. Raises as `make` does."""
         began = time.monotonic()
         if began < self._not_before:
             return None
@@ -76,13 +83,16 @@ class HeadsKeeper:
 
     def make(self, connection: Connection, signer: Signer, checkpoint: Checkpoint) -> MadeHeads | None:
         """The heads at this checkpoint of the log, which `signer` signed, kept when this returns; None where they, or
-        later ones, were made already. `connection` is of role sealer. Raises psycopg.Error."""
+        later ones, were made already. `connection` is of role sealer. Raises HeadsIncomplete, psycopg.Error."""
         with connection.transaction():
             connection.execute("select pg_advisory_xact_lock(%s)", [_LOCK])
             origin, before = connection.execute(_BEFORE).fetchone() or ("", 0)
             if before > checkpoint.size or (origin, before) == checkpoint[:2]:
                 return None
             self._renew(connection, before, checkpoint.size)
+            row = connection.execute(_ACCOUNTED, [checkpoint.size]).fetchone()
+            if row is None or row[0] != checkpoint.size:
+                raise HeadsIncomplete(f"the heads account for {row and row[0]} of {checkpoint.size} events")
             index, root = indexed(row[0] for row in _rows(connection, _ENTRIES))
             exports = Verifier(f"{signer.name}/exports", self._exports)
             note = sign_heads(signer, index.size, root, checkpoint.size, exports)

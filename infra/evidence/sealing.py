@@ -9,7 +9,7 @@ import psycopg
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from infra.evidence.heads_keeper import HeadsKeeper
+from infra.evidence.heads_keeper import HeadsIncomplete, HeadsKeeper, MadeHeads
 from infra.evidence.notes import Signer
 from infra.evidence.signer import LogSigner, Signed, SigningRefused
 from infra.evidence.tiles import LogName
@@ -77,23 +77,30 @@ class Sealing:
             self.measurements.signed_at.labels(each.log).set_to_current_time()
             if signed is not None:
                 self._tell(each, signed)
-                self._make_heads(connection, each, signed)
                 done.append(signed)
+                refusal = self._make_heads(connection, each, signed) or refusal
         if refusal is not None:
             raise refusal
         return done
 
-    def _make_heads(self, connection: Connection, signer: LogSigner, signed: Signed) -> None:
+    def _make_heads(self, connection: Connection, signer: LogSigner, signed: Signed) -> SigningRefused | None:
+        """What was refused, if anything was."""
         if self.heads is None or signed.log is not LogName.EVENTS:
-            return
+            return None
         named = Signer(signed.checkpoint.origin, signer.private)
-        made = self.heads.when_due(connection, named, signed.checkpoint)
-        if made is None or not self.heads.to_publish(made):
-            return
+        try:
+            made = self.heads.when_due(connection, named, signed.checkpoint)
+        except HeadsIncomplete as error:
+            return SigningRefused("heads-incomplete", str(error))
+        if made is not None and self.heads.to_publish(made):
+            self._publish_heads(f"{named.name}/heads", made)
+        return None
+
+    def _publish_heads(self, origin: str, made: MadeHeads) -> None:
         log.info("heads_signed", size=made.size)
         if self.topic is not None:
             try:
-                self.topic.publish(f"{named.name}/heads", made.note)
+                self.topic.publish(origin, made.note)
             except TopicSilent as error:
                 log.warning("heads_unpublished", size=made.size, error=error)
 

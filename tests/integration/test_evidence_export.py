@@ -19,9 +19,11 @@ from domain.patient import DemographicsRecorded, Name
 from infra.evidence.export import EvidenceBroken
 from infra.evidence.heads import heads_of, indexed, open_heads
 from infra.evidence.heads_keeper import HeadsKeeper
+from infra.evidence.merkle import root
 from infra.evidence.notes import Signer, to_base64
 from infra.evidence.outside import Outside
 from infra.evidence.sealing import Measurements, Sealing
+from infra.evidence.signer import SigningRefused
 from infra.keys import FileKeyProvider
 from infra.writer import Writer
 from projections import evidence_cli
@@ -255,8 +257,8 @@ def anew(database: Database) -> tuple[int, bytes]:
                 order by patient_id, patient_seq""",
             binary=True,
         ).fetchall()
-    index, root = indexed(head.entry() for head in heads_of(rows))
-    return index.size, root
+    index, heads_root = indexed(head.entry() for head in heads_of(rows))
+    return index.size, heads_root
 
 
 def test_heads_grown_in_steps_are_those_made_at_once(database: Database, tmp_path: Path) -> None:
@@ -264,10 +266,10 @@ def test_heads_grown_in_steps_are_those_made_at_once(database: Database, tmp_pat
         fill(database, first, last)
         made = make_heads(database, tmp_path)
         assert made is not None
-        size, root = anew(database)
+        size, heads_root = anew(database)
         lines = made.note.decode().splitlines()
         assert lines[:2] == [f"{NAME}/heads", str(size)]
-        assert lines[2:4] == [to_base64(root), f"log {last}"]
+        assert lines[2:4] == [to_base64(heads_root), f"log {last}"]
     assert make_heads(database, tmp_path) is None
 
 
@@ -342,6 +344,11 @@ def test_the_command_says_what_is_in_its_way(here: Database, tmp_path: Path) -> 
     assert "not one of this log's" in refusal(maria(here), "--since-checkpoint", str(tmp_path / "kept"))
 
 
+def sealing_of(database: Database, folder: Path, keeping: HeadsKeeper) -> Sealing:
+    measurements = Measurements(CollectorRegistry())
+    return Sealing(lambda: database.connect("sealer"), [signer(folder)], None, measurements, 5.0, keeping)
+
+
 def sizes_of_heads(database: Database) -> list[int]:
     with database.connect("auditor") as auditor:
         return [row[0] for row in auditor.execute("select size from log.heads order by size")]
@@ -350,8 +357,7 @@ def sizes_of_heads(database: Database) -> list[int]:
 def test_the_sealer_makes_heads_with_its_checkpoints_and_keeps_some_outside(database: Database, tmp_path: Path) -> None:
     fill(database, 1, 20)
     keeping = HeadsKeeper(EXPORTS.public_key().public_bytes_raw(), Outside(tmp_path, "heads"))
-    measurements = Measurements(CollectorRegistry())
-    sealing = Sealing(lambda: database.connect("sealer"), [signer(tmp_path)], None, measurements, 5.0, keeping)
+    sealing = sealing_of(database, tmp_path, keeping)
     with database.connect("sealer") as sealer:
         sealing.round(sealer)
         first = Outside(tmp_path, "heads").newest()
@@ -364,3 +370,27 @@ def test_the_sealer_makes_heads_with_its_checkpoints_and_keeps_some_outside(data
             sealing.round(sealer)
     assert sizes_of_heads(database) == [20, 30]
     assert Outside(tmp_path, "heads").newest() == first
+
+
+# A patient's last event is taken away, and what is kept of the patient is made to agree.
+_HIDE = (
+    "delete from log.events where position = 10",
+    "update log.patient_heads set events = 9, root = %s where patient_id = md5('patient0')::uuid",
+)
+
+
+def test_heads_are_refused_where_an_event_is_gone(database: Database, tmp_path: Path) -> None:
+    fill(database, 1, 300)
+    make_heads(database, tmp_path)
+    with database.connect("auditor") as auditor:
+        leaves = auditor.execute("select leaf_hash from log.events where position < 10 order by position").fetchall()
+    with database.connect("owner") as owner:
+        owner.execute("alter table log.events disable trigger user")
+        owner.execute(_HIDE[0])
+        owner.execute(_HIDE[1], [root(row[0] for row in leaves)])
+    fill(database, 301, 310)
+    sealing = sealing_of(database, tmp_path, keeper())
+    with database.connect("sealer") as sealer, pytest.raises(SigningRefused, match="309 of 310 events") as refused:
+        sealing.round(sealer)
+    assert refused.value.reason == "heads-incomplete"
+    assert sizes_of_heads(database) == [300]
