@@ -102,11 +102,11 @@ _APPEND = f"""select answer, base, at, streams, keys, merged, extract(epoch from
                 from log.append(%b::bigint, %b::uuid[], {PLACES}, %b::timestamptz)"""  # noqa: S608 our own
 _HEAD = "select coalesce(max(position), 0) from log.events"
 _STREAMS = f"""select {COLUMNS} from log.events
-                where stream_id = any(%b) and patient_id = any(%b) order by stream_id, version"""  # noqa: S608 our own
-_KEYS = "select key_id, patient_id, wrapped from log.keys where patient_id = any(%b)"
+                where stream_id = any(%b::uuid[]) and patient_id = any(%b::uuid[]) order by stream_id, version"""  # noqa: S608 our own
+_KEYS = "select key_id, patient_id, wrapped from log.keys where patient_id = any(%b::uuid[])"
 _MERGES = "select position, patient_id, into_id, joined from log.merges where position > %b order by position"
-_NAMED = """select digest, patient_id from log.identifiers where digest = any(%b)
-             union all select digest, %b::uuid from log.suppressed where digest = any(%b)"""
+_NAMED = """select digest, patient_id from log.identifiers where digest = any(%b::bytea[])
+             union all select digest, %b::uuid from log.suppressed where digest = any(%b::bytea[])"""
 _DESTROYED = """select position, patient_id, key_id from log.destructions
                  where position > %b and key_id is not null order by position"""
 _RECEIPTS = """select key, digest, outcome, answer, first_position, last_position, position
@@ -225,7 +225,8 @@ class Log:
     def _patients(self, digests: Sequence[bytes]) -> dict[bytes, UUID]:
         if not digests:
             return {}
-        return dict(self.connection.execute(_NAMED, [list(digests), SUPPRESSED, list(digests)], binary=True).fetchall())
+        asked = byteas(digests)
+        return dict(self.connection.execute(_NAMED, [asked, SUPPRESSED, asked], binary=True).fetchall())
 
     def destroyed(self, after: int) -> list[tuple[int, UUID, UUID]]:
         """Keys destroyed after position `after`, oldest first: position, patient, key."""
@@ -235,14 +236,14 @@ class Log:
         wanted = list(patients)
         if not wanted:
             return {}
-        rows = self.connection.execute(_KEYS, [wanted], binary=True)
+        rows = self.connection.execute(_KEYS, [uuids(wanted)], binary=True)
         return {patient: self._keys.unwrap(key_id, wrapped) for key_id, patient, wrapped in rows}
 
     def _streams(self, stream_ids: list[UUID], keys: dict[UUID, DataKey]) -> dict[UUID, list[Recorded]]:
         found: dict[UUID, list[Recorded]] = {stream_id: [] for stream_id in stream_ids}
         if stream_ids:
             patient = 4
-            for row in self.connection.execute(_STREAMS, [stream_ids, list(keys)], binary=True):
+            for row in self.connection.execute(_STREAMS, [uuids(stream_ids), uuids(list(keys))], binary=True):
                 found[row[2]].append(recorded(row, keys[row[patient]]))
         return found
 

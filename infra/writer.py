@@ -54,7 +54,7 @@ class Writer:
         store: Log,
         keys: KeyRing,
         limit_bytes: int = 96_000_000,
-        most: int = 200,
+        most: int = 250,
         metrics: WriteMetrics | None = None,
         steady: SteadyTime | None = None,
     ) -> None:
