@@ -6,7 +6,7 @@ from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
@@ -19,8 +19,13 @@ from domain.facts import CARE_PLAN, PATIENT, Recorded
 from domain.patient import DemographicsRecorded, Identifier, Name
 from domain.retention import KeyDestroyed, LiftRetentionHold, PlaceRetentionHold
 from infra import custody, destruction, holds
+from infra.batch import Batch
+from infra.evidence.audit import Audit, Kept
+from infra.evidence.outside import Outside
+from infra.evidence.tiles import LogName
 from infra.keys import FileKeyProvider, KeyRing
 from infra.ledger import Ledger
+from infra.log import Stale
 from infra.payloads import COLUMNS, recorded
 from infra.rotation import CustodyRefused
 from infra.work import Work
@@ -33,6 +38,7 @@ from projections.folding import fold_all
 from tests.conftest import Database
 from tests.custody import REASON, agreed, carried_out, destroyed, ledger_in
 from tests.leaves import leaf
+from tests.signing import signed, verifier
 from tests.works import CARE_PLAN_NEED, MARIA, aside, called, message, part, work
 
 pytestmark = pytest.mark.postgres
@@ -117,8 +123,13 @@ def test_what_was_sealed_is_gone_and_the_log_says_so(
     assert [each.patient_id for each in ledger.destructions()] == [str(maria)]
 
 
-def test_leaves_are_what_they_were(database: Database, maria: UUID, ledger: Ledger) -> None:
+def test_leaves_are_what_they_were(database: Database, maria: UUID, ledger: Ledger, tmp_path: Path) -> None:
+    """Signed before and after, the whole store is found in order."""
+    signed(database, tmp_path)
     destroyed(database, ledger.path.parent, maria)
+    signed(database, tmp_path)
+    outside = Kept(LogName.EVENTS, verifier(), Outside(tmp_path, LogName.EVENTS))
+    assert list(Audit(lambda: database.connect("auditor"), lambda *_: None).run([outside])) == []
     with database.connect("auditor") as auditor, auditor.cursor(row_factory=dict_row) as rows:
         events = rows.execute("select * from log.events order by position").fetchall()
     assert [leaf(each) for each in events] == [each["leaf_hash"] for each in events]
@@ -295,6 +306,19 @@ def test_nobody_writes_under_a_key_that_is_being_destroyed(
     assert one(database, "select count(*) from log.events where patient_id is null") == 0
     versions = "select count(*) = max(version) from log.events where stream_id = %s"
     assert one(database, versions, maria) is True
+
+
+def test_a_writer_that_looked_before_does_not_make_her_anew(database: Database, maria: UUID, ledger: Ledger) -> None:
+    """It had found nobody by this number, and links it to someone new after it was linked and destroyed."""
+    destroyed(database, ledger.path.parent, maria)
+    head = one(database, "select max(position) from log.events")
+    hers, new = (
+        database.keys.identifier_digest(each) for each in (MARIA.identifiers[0], Identifier(system="s", value="new"))
+    )
+    with closing(database.log()) as log:
+        assert isinstance(log.append(head, [], Batch(links=[(new, uuid4()), (hers, uuid4())])), Stale)
+        assert not isinstance(log.append(head, [], Batch(links=[(new, uuid4())])), Stale)
+    assert one(database, "select count(*) from log.identifiers where digest = %s", hers) == 0
 
 
 def test_an_engine_that_comes_later_folds_nothing_and_parks_nobody(
