@@ -44,10 +44,10 @@ def status(as_json: AsJson = False) -> None:
         table.add_row(version.version, version.state, _time(version.since), str(version.patients), str(version.months))
     console.print(table)
     if found.destructions:
-        table = Table(Column("Patient", no_wrap=True), "Destruction", "Asked for by", "Confirmed by", "Due", "Done")
+        table = Table(Column("Patient", no_wrap=True), "Destruction", "Asked, confirmed by", "Due or done")
         for each in found.destructions:
-            times = _time(each.due_at), _time(each.carried_out_at)
-            table.add_row(str(each.patient_id), each.state, each.requested_by, each.confirmed_by or "", *times)
+            people = ", ".join(filter(None, (each.requested_by, each.confirmed_by)))
+            table.add_row(str(each.patient_id), each.state, people, _time(each.carried_out_at or each.due_at))
         console.print(table)
     console.print(f"{found.held} records are held. {found.unapplied} destructions are to be applied again.")
 

@@ -17,7 +17,7 @@ from infra.keys import CURRENT, RETIRED, ManagedKeyProvider
 Connection = psycopg.Connection[Any]
 Progress = Callable[[int, int], None]
 
-_LOCK = 7305550314
+_LOCK = 7305550317
 _AT_ONCE = 500
 _TABLES = ("keys", "monthly_keys")
 _COUNT = "select count(*) from log.{} where log.key_version(wrapped) <> %b"

@@ -160,7 +160,7 @@ def test_an_old_copy_of_the_key_file_wraps_nothing_that_is_stored(
 
 def test_one_rotation_at_a_time(filled: Database, key_file: Path) -> None:
     with filled.connect("custodian") as first, filled.connect("custodian") as second:
-        first.execute("select pg_advisory_lock(7305550314)")
+        first.execute("select pg_advisory_lock(%s)", [rotation._LOCK])
         with pytest.raises(CustodyRefused, match="another rotation"):
             rotate(second, FileKeyProvider(key_file), unheard)
 
