@@ -65,34 +65,37 @@ async def summaries(subject: CareViewer) -> Response:
 
 
 async def shown(subject: Subject, projection: Projection, what: str, view: View | None = None) -> Response:
-    answer, document = await current(subject, projection, what)
-    if view is None:
-        return respond(subject.request, answer(document))
-    return respond(subject.request, answer(view(document)))
-
-
-async def current(subject: Subject, projection: Projection, what: str) -> tuple[Callable[[Document], Answer], Document]:
-    """The document, and what makes the answer from it or from a part; folded now for patients, and where nothing
-    is stored. Raises Refused, HeldBack, ApiProblem behind."""
+    """The document or a part of it: folded now for patients, as it is stored for others. Raises Refused, HeldBack,
+    ApiProblem behind."""
     if subject.audience is Audience.PATIENT or projection not in STORED:
-        await wait_for(subject, None)
-        past = await subject.services.reading.past(subject.patient_id, subject.reader, what)
-        head = past.head
-        document = replay([projection], past, Moment(head), subject.audience)[projection.name]
-        return lambda content: computed(content, head, head, f"{what}-{projection.version}"), document
+        answer, document = await folded_now(subject, projection, what)
+        return respond(subject.request, answer(view(document) if view else document))
+    return respond(subject.request, await _stored(subject, projection, what, view))
+
+
+async def folded_now(
+    subject: Subject, projection: Projection, what: str
+) -> tuple[Callable[[Document], Answer], Document]:
+    """The document, and what makes the answer from it or from a part. Raises Refused, HeldBack, ApiProblem behind."""
+    await wait_for(subject, None)
+    past = await subject.services.reading.past(subject.patient_id, subject.reader, what)
+    head = past.head
+    document = replay([projection], past, Moment(head), subject.audience)[projection.name]
+    return lambda content: computed(content, head, head, f"{what}-{projection.version}"), document
+
+
+async def _stored(subject: Subject, projection: Projection, what: str, view: View | None) -> Answer:
+    """A whole document is passed on as it was written, without being read."""
     await wait_for(subject, projection)
     served = await subject.services.reading.document(projection, subject.patient_id, subject.reader)
     standing = served.standing
     if standing.held_back_since is not None:
         raise HeldBack(standing.held_back_since)
-    if served.document is None:
+    if served.json is None:
         raise ApiProblem("behind")
+    content = served.json if view is None else orjson.dumps(view(orjson.loads(served.json)))
     tag = f"{standing.through}.{what}-{projection.version}"
-
-    def stored(content: Document) -> Answer:
-        return Answer(orjson.dumps(content), standing.through, standing.checkpoint, standing.head, tag)
-
-    return stored, served.document
+    return Answer(content, standing.through, standing.checkpoint, standing.head, tag)
 
 
 async def wait_for(subject: Subject, projection: Projection | None) -> None:

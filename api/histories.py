@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from api.answers import computed, respond
 from api.cursors import Cursors, link_to_next
-from api.documents import REPLAYABLE, current, wait_for
+from api.documents import REPLAYABLE, folded_now, wait_for
 from api.problems import invalid_parameter
 from api.subjects import AuditViewer, CareViewer, Subject
 from domain import times
@@ -75,7 +75,7 @@ async def history(
     )
     cursors = Cursors(services.keys, scope)
     after = cursors.place(cursor, 0)
-    answer, trail = await current(subject, AUDIT_TRAIL, "history")
+    answer, trail = await folded_now(subject, AUDIT_TRAIL, "history")
     lines = [line for line in trail["lines"] if line["position"] > after and _is_asked_for(line, kind, since, until)]
     page: Document = {"lines": lines[:limit]}
     headers = {}

@@ -73,8 +73,13 @@ def refolded(
 
 def opened(projection: Projection, patient_id: UUID, key: DataKey, body: bytes) -> Document:
     """Raises KeyUnusable where the key or the place is wrong."""
-    document: Document = orjson.loads(key.open(body, _place(projection, patient_id)))
+    document: Document = orjson.loads(opened_json(projection, patient_id, key, body))
     return document
+
+
+def opened_json(projection: Projection, patient_id: UUID, key: DataKey, body: bytes) -> bytes:
+    """The same as it was written, for whoever passes it on. Raises as `opened` does."""
+    return key.open(body, _place(projection, patient_id))
 
 
 def create(connection: "psycopg.Connection[Any]", projections: Sequence[Projection]) -> None:

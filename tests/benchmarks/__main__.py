@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -36,6 +37,7 @@ BARS: Mapping[str, Callable[[Lab], list[Figure]]] = {
 # The same work in logs of millions; takes its time.
 LARGE: Mapping[str, Callable[[Lab], list[Figure]]] = {
     "P1": growth.run,
+    "P5": partial(p5_replay.run, sizes=growth.SIZES),
 }
 RESULTS, LARGE_RESULTS = Path("build/bench.json"), Path("build/bench-large.json")
 
