@@ -8,6 +8,7 @@ import psycopg
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
+from infra.evidence import signing_key
 from infra.key_providers import key_provider, ledger
 from infra.keys import RETIRED, KeyUnusable
 from infra.ledger import LedgerBroken
@@ -39,6 +40,7 @@ def checks(settings: Settings) -> Iterable[Check]:
         yield _tried(f"database as {role}", partial(_connects, settings, role))
     yield _tried("migrations", partial(_is_migrated, settings))
     yield _tried("key file", partial(_has_keys, settings))
+    yield _tried("checkpoint key", partial(_has_signing_key, settings))
     yield _tried("retired keys", partial(_is_of_this_database, settings))
     yield _tried("destroyed keys", partial(_are_destroyed, settings))
     yield _tried("kafka", partial(_has_broker, settings))
@@ -80,6 +82,14 @@ def _has_keys(settings: Settings) -> str:
     if len(standing) > 1:
         return f"{', '.join(standing)}: finish the rotation with `python -m infra keys rotate`"
     return f"version {standing[0]}"
+
+
+def _has_signing_key(settings: Settings) -> str:
+    path = settings.signing_key_file()
+    signing_key.read(path)
+    if path.stat().st_mode & 0o077:
+        raise _NotSo(f"others may read it: chmod 600 {path}")
+    return str(path)
 
 
 def _is_of_this_database(settings: Settings) -> str:

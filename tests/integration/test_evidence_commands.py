@@ -28,7 +28,8 @@ class Operator:
     """One installation's settings, and the commands over it. Its Kafka does not exist, as in a development system."""
 
     def __init__(self, database: Database, folder: Path) -> None:
-        signing_key.generate(folder / "key.pem")
+        for name in ("key.pem", "exports.pem"):
+            signing_key.generate(folder / name)
         self.folder = folder
         self.environment = {
             **os.environ,
@@ -38,6 +39,7 @@ class Operator:
             "KAFKA_PORT": str(free_port()),
             "LOG_ORIGIN": NAME,
             "CHECKPOINT_KEY_FILE": str(folder / "key.pem"),
+            "EXPORT_KEY_FILE": str(folder / "exports.pem"),
             "CHECKPOINTS_DIR": str(folder / "notes"),
             "CHECKPOINT_SECONDS": "0.2",
         }
@@ -134,4 +136,4 @@ def test_a_missing_key_is_one_line(operator: Operator) -> None:
         done = operator(command)
         assert done.returncode == 1
         (line,) = done.stderr.splitlines()
-        assert "key that signs checkpoints cannot be read" in line
+        assert line == "error: the signing key key.pem cannot be read: FileNotFoundError"

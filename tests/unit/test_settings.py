@@ -50,6 +50,9 @@ def test_production_is_the_default(load: Load) -> None:
         (lambda settings: settings.issuer("patient"), "PATIENT_ISSUER, PATIENT_AUDIENCE, PATIENT_JWKS"),
         (lambda settings: settings.issuer("system"), "SYSTEM_JWKS"),
         (lambda settings: settings.kafka(), "KAFKA_BOOTSTRAP"),
+        (lambda settings: settings.log_name(), "LOG_ORIGIN"),
+        (lambda settings: settings.signing_key_file(), "CHECKPOINT_KEY_FILE"),
+        (lambda settings: settings.checkpoints_folder(), "CHECKPOINTS_DIR"),
     ],
 )
 def test_production_names_what_is_missing(load: Load, use: Callable[[Settings], object], variable: str) -> None:
