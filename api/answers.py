@@ -21,7 +21,8 @@ _DATA = {"Cache-Control": "no-store", "Vary": "Authorization"}
 
 class Answer(NamedTuple):
     """`position` is what the content holds, `projected` how far its projection is, `head` the log's end; `tag` is
-    equal for equal content, whole or (where `by_content`) without its leading position."""
+    equal for equal content, whole or (where `by_content`) without its leading position;
+    `seconds_behind`: how long the oldest event that the projection lacks has waited."""
 
     content: bytes
     position: int
@@ -29,6 +30,7 @@ class Answer(NamedTuple):
     head: int
     tag: str
     by_content: bool = False
+    seconds_behind: float = 0.0
 
 
 def computed(content: Any, position: int, head: int, what: str) -> Answer:
@@ -46,6 +48,8 @@ def respond(request: Request, answer: Answer, headers: Mapping[str, str] | None 
         "X-Position": str(answer.position),
         "X-Projection-Position": str(answer.projected),
         "X-Log-Position": str(answer.head),
+        "X-Lag-Events": str(max(0, answer.head - answer.projected)),
+        "X-Lag-Seconds": f"{answer.seconds_behind:.3f}",
         **(headers or {}),
     }
     if _holds(request.headers.get("if-none-match"), answer):

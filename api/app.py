@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from api import (
     access_log,
+    changes,
     corrections,
     documents,
     events,
@@ -64,7 +65,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(module.routes, prefix="/v1/patients/{patient_id}")
     for of_staff in _OF_STAFF:
         app.include_router(of_staff, prefix="/v1/patients/{patient_id}")
-    for other in (events, operations, published, log_proofs):
+    for other in (changes, events, operations, published, log_proofs):
         app.include_router(other.routes)
     app.include_router(_measured(measurements))
     app.include_router(_described(app))
@@ -98,5 +99,12 @@ def _measured(measurements: Measurements) -> APIRouter:
 def _note(measurements: Measurements, progress: Progress) -> None:
     measurements.position.set(progress.head)
     measurements.parked.set(progress.parked)
+    measurements.halted.set(progress.halted)
+    if progress.signals is not None:
+        measurements.unsignalled.set(progress.head - progress.signals)
+    measurements.built.clear()
+    for name, share in progress.built.items():
+        measurements.built.labels(name).set(share)
     for name, position in progress.checkpoints.items():
         measurements.lag.labels(name).set(progress.head - position)
+        measurements.age.labels(name).set(progress.seconds[name])

@@ -94,8 +94,10 @@ async def _stored(subject: Subject, projection: Projection, what: str, view: Vie
     if served.json is None:
         raise ApiProblem("behind")
     content = served.json if view is None else orjson.dumps(view(orjson.loads(served.json)))
-    tag = f"{standing.through}.{what}-{projection.version}"
-    return Answer(content, standing.through, standing.checkpoint, standing.head, tag)
+    tag = f"{standing.through}.{what}-{served.version}"
+    return Answer(
+        content, standing.through, standing.checkpoint, standing.head, tag, seconds_behind=standing.seconds_behind
+    )
 
 
 async def wait_for(subject: Subject, projection: Projection | None) -> None:

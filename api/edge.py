@@ -37,7 +37,12 @@ class Measurements:
         self.running = Gauge("http_requests_running", "Requests being answered", registry=self.registry)
         self.position = Gauge("log_position", "The log's end", registry=self.registry)
         self.lag = Gauge("projection_lag_events", "Events not folded yet", ("projection",), registry=self.registry)
+        of = ("projection",)
+        self.age = Gauge("projection_lag_seconds", "Age of the oldest event not folded", of, registry=self.registry)
+        self.built = Gauge("projection_rebuild_ratio", "Share folded of a new table", of, registry=self.registry)
         self.parked = Gauge("patients_held_back", "Patients whose fold failed", registry=self.registry)
+        self.unsignalled = Gauge("signals_lag_events", "Events not signalled yet", registry=self.registry)
+        self.halted = Gauge("projections_halted", "1 where the line has stopped", registry=self.registry)
 
     def answered(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", None) or "unmatched"

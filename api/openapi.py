@@ -16,6 +16,8 @@ _POSITIONS = {
     "X-Position": "What the content holds.",
     "X-Projection-Position": "How far the projection has come.",
     "X-Log-Position": "The end of the log; the difference to the projection is its lag.",
+    "X-Lag-Events": "How many events of the log the projection lacks.",
+    "X-Lag-Seconds": "For how long the oldest of them has waited.",
     "ETag": "Strong; for If-None-Match here, and for If-Match with commands.",
 }
 _ALWAYS = ("invalid-request", "too-large", "internal", "busy")

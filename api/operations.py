@@ -15,7 +15,6 @@ from api.services import Shared
 from api.subjects import Operator
 from consumers import rejected
 from projections.catalogue import STORED
-from projections.documents import table_name
 
 routes = APIRouter(tags=["operate"])
 
@@ -33,7 +32,7 @@ async def healthz() -> Response:
 async def readyz(services: Shared) -> Response:
     """`lag` is the number of events that the slowest projection has still to fold."""
     progress = await services.accesses.progress()
-    missing = [name for name in map(table_name, STORED) if name not in progress.checkpoints]
+    missing = [each.name for each in STORED if each.name not in progress.checkpoints]
     if missing:
         raise ApiProblem("unavailable", "the read side has not begun", missing=missing)
     lag = progress.head - min(progress.checkpoints.values())
@@ -45,10 +44,17 @@ async def projections(_: Operator, services: Shared) -> Response:
     progress = await services.accesses.progress()
     parked = [each._asdict() for each in await services.accesses.parked()]
     rows = [
-        {"projection": name, "position": position, "behind": progress.head - position}
+        {
+            "projection": name,
+            "position": position,
+            "behind": progress.head - position,
+            "seconds_behind": progress.seconds[name],
+            "rebuilt": progress.built.get(name),
+        }
         for name, position in progress.checkpoints.items()
     ]
-    return json_response({"head": progress.head, "projections": rows, "parked": parked})
+    told = {"head": progress.head, "projections": rows, "parked": parked, "halted": progress.halted}
+    return json_response(told)
 
 
 @routes.get("/v1/rejected", summary="Messages that were set aside, newest first")

@@ -72,6 +72,8 @@ async def _minimal(services: Services, reader: Reader, patient_id: UUID | None) 
         served = await services.reading.document(PATIENT_INDEX, patient_id, reader)
     except Refused:
         return None
+    if served.standing.held_back_since is not None:
+        return {"patient_id": str(served.person_id), "held_back_since": served.standing.held_back_since}
     if served.document is None:
         return None
     kept = {name: served.document[name] for name in ("names", "birth_date", "gender", "died")}

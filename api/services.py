@@ -29,6 +29,7 @@ from infra.version import version
 from infra.write_metrics import WriteMetrics
 from infra.writer import Writer
 from projections.accesses import Accesses
+from projections.changes import Changes
 from projections.evidence import Exports
 from projections.reading import Reading
 
@@ -44,6 +45,7 @@ class Services:
     settings: Settings
     reading: Reading
     accesses: Accesses
+    changes: Changes
     writer: Writer
     pipeline: Pipeline
     identity: Identity
@@ -84,6 +86,7 @@ async def opened(
                     settings=settings,
                     reading=Reading(readers, read_keys),
                     accesses=Accesses(readers, read_keys),
+                    changes=Changes(readers),
                     writer=writer,
                     pipeline=Pipeline(keys, cancer_codes.load()),
                     identity=Identity(trusts(*(_issuer(settings, of) for of in ("patient", "staff", "system")))),

@@ -72,7 +72,7 @@ def is_readable(connection: Connection, keys: KeyRing, journey: Journey) -> bool
     events = _read(connection, keys, _EVENTS, patient_id)
     if not any(event.provenance.source_event_id == journey.last_id for event in events):
         return False
-    row = connection.execute("select min(position) from read.checkpoints").fetchone()
+    row = connection.execute("select min(position) from read.serving").fetchone()
     return row is not None and row[0] is not None and row[0] >= events[-1].position
 
 

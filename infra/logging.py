@@ -26,7 +26,19 @@ ALLOWED = frozenset(
         *("topic", "partition", "partitions", "offset", "group", "cluster"),
         *("what", "wanted", "used", "path", "port", "pid", "signal", "child", "exit_code", "address"),
         # how many, how long
-        *("count", "messages", "events", "persons", "patients", "bytes", "attempt", "attempts", "tried"),
+        *(
+            "count",
+            "messages",
+            "events",
+            "persons",
+            "patients",
+            "bytes",
+            "attempt",
+            "attempts",
+            "tried",
+            "signals",
+            "tables",
+        ),
         *("seconds", "milliseconds", "lag", "size", "limit", "queue"),
         # which kind: codes of our own, never free text
         *("outcome", "code", "reason", "kind", "type", "state", "projection", "version", "role", "setting"),

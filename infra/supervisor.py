@@ -42,6 +42,7 @@ MOST_FAILURES = 4
 PROCESSES: dict[str, tuple[tuple[str, ...], tuple[Role, ...]]] = {
     "consumers": (("consumers", "run"), (Role.WRITER,)),
     "projections": (("projections", "run"), (Role.PROJECTOR,)),
+    "signals": (("projections", "signals"), (Role.PROJECTOR,)),
     "checkpoint": (("infra", "checkpoint", "run"), (Role.SEALER,)),
     "api": (("api", "serve"), (Role.WRITER, Role.READER, Role.AUDITOR, Role.PROJECTOR)),
 }
@@ -85,7 +86,7 @@ class Supervisor:
         self._start_postgres()
         has_kafka = self._start_kafka()
         for name, (command, roles) in PROCESSES.items():
-            if has_kafka or name != "consumers":
+            if has_kafka or name not in ("consumers", "signals"):
                 self._start_service(name, command, roles)
         self._wait_until_open()
         self._console.print(f"Ready: http://127.0.0.1:{self._settings.port}", highlight=False, soft_wrap=True)

@@ -15,6 +15,7 @@ from projections import documents
 from projections.care_team import CARE_TEAM
 from projections.documents import opened
 from projections.folding import NOT_RECORDED, Projection
+from projections.generations import SIGNALS
 from projections.parking import PARKED, Parked
 from projections.patient_index import PATIENT_INDEX
 from projections.reading import NOTED, NOW, VERDICT, HeldBack, Pool, Reader, Refused, parameters
@@ -34,11 +35,20 @@ class Access(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """Checkpoints by table of projection, the log's end, and how many people are held back."""
+    """How the read side stands.
+
+    By projection: `checkpoints`, `seconds` that the oldest event it lacks has waited, and of tables that are being
+    `built` the share of events that are folded. `parked`: how many people are held back. `halted`: the line has
+    stopped. `signals`: how far other systems have been told, None where they never were.
+    """
 
     checkpoints: dict[str, int]
     head: int
     parked: int
+    seconds: dict[str, float]
+    built: dict[str, float]
+    halted: bool
+    signals: int | None
 
 
 _ALLOWED = sql.SQL(  # only constants of these modules
@@ -94,15 +104,22 @@ _WHILE_MERGED = sql.SQL(
 _NOTE = """insert into access.reads (actor, role, organisation, purpose, outcome, projection, correlation_id)
            values (%(actor)s, %(role)s, %(organisation)s, %(purpose)s, %(outcome)s, %(projection)s, %(correlation)s)"""
 _CLAIMED = sql.SQL(
-    """select i.person_id, k.key_id, k.wrapped, d.body, p.since_position
+    """select i.person_id, k.key_id, k.wrapped, d.body, d.version, p.since_position
          from (select log.person_of(patient_id) as person_id from log.identifiers where digest = %b) i
          left join log.keys k on k.patient_id = i.person_id
          left join {} d on d.patient_id = i.person_id
          left join read.parked p on p.patient_id = i.person_id"""
 ).format(documents.table(PATIENT_INDEX))
-_PROGRESS = """select projection, position, (select coalesce(max(position), 0) from log.events),
-                      (select count(*) from read.parked)
-                 from read.checkpoints order by projection"""
+_HEAD = "select coalesce(max(position), 0) from log.events"
+_PROGRESS = """select s.projection, s.position,
+                      greatest(0, extract(epoch from clock_timestamp() - waiting.recorded_at))::float8
+                 from read.serving s left join log.events waiting on waiting.position = s.position + 1
+                order by s.projection"""
+_TOLD = f"select position from read.checkpoints where projection = '{SIGNALS}'"  # noqa: S608 a name of ours
+_STATE = f"select ({_HEAD}), (select count(*) from read.parked), exists (select from read.halts), ({_TOLD})"  # noqa: S608
+_BUILT = """select projection, folded::float8 / greatest(events, 1)::float8 from read.generations
+             where state = 'building'"""
+_REACHED = "select position from read.serving where projection = %s"
 
 
 class Accesses:
@@ -157,12 +174,12 @@ class Accesses:
             row = await (await connection.execute(_CLAIMED, [digest], binary=True)).fetchone()
         if row is None:
             return None
-        patient_id, key_id, wrapped, body, held_since = row
+        patient_id, key_id, wrapped, body, version, held_since = row
         if held_since is not None:
             raise HeldBack(held_since)
         if body is None:
             return None
-        index = opened(PATIENT_INDEX, patient_id, self._keys.unwrap(key_id, wrapped), body)
+        index = opened(PATIENT_INDEX._replace(version=version), patient_id, self._keys.unwrap(key_id, wrapped), body)
         known = index["birth_date"]["value"]
         agrees = known == NOT_RECORDED or birth_date.startswith(known) or known.startswith(birth_date)
         return patient_id if agrees else None
@@ -170,8 +187,12 @@ class Accesses:
     async def progress(self) -> Progress:
         async with self._pool.connection() as connection:
             rows = await (await connection.execute(_PROGRESS)).fetchall()
-        head, parked = (rows[0][2], rows[0][3]) if rows else (0, 0)
-        return Progress({name: position for name, position, _, _ in rows}, head, parked)
+            built = await (await connection.execute(_BUILT)).fetchall()
+            state = await (await connection.execute(_STATE)).fetchone()
+        head, parked, halted, signals = state or (0, 0, False, None)
+        checkpoints = {name: position for name, position, _ in rows}
+        seconds = {name: waited or 0.0 for name, _, waited in rows}
+        return Progress(checkpoints, head, parked, seconds, dict(built), halted, signals)
 
     async def parked(self) -> list[Parked]:
         async with self._pool.connection() as connection:
@@ -179,8 +200,12 @@ class Accesses:
 
     async def reached(self, projection: Projection | None) -> int:
         """How far this projection has come; None asks for the log's end."""
-        progress = await self.progress()
-        return progress.head if projection is None else progress.checkpoints.get(documents.table_name(projection), 0)
+        async with self._pool.connection() as connection:
+            if projection is None:
+                row = await (await connection.execute(_HEAD)).fetchone()
+            else:
+                row = await (await connection.execute(_REACHED, [projection.name])).fetchone()
+        return int(row[0]) if row else 0
 
     async def _rows(self, statement: sql.Composed, given: dict[str, Any]) -> list[tuple[Any, ...]]:
         async with self._pool.connection() as connection:

@@ -1,6 +1,6 @@
-"""Where documents stand: one table for each projection and version, one sealed document for each person.
+"""Sealed documents, one for each person and projection, and how they are written.
 
-Read models are rebuilt, never migrated: another version is another table.
+Read models are rebuilt, never migrated: another version is another table (`projections/generations.py`).
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -34,12 +34,9 @@ class Missing(Exception):
     """A document that was stored before is no longer there."""
 
 
-def table_name(projection: Projection) -> str:
-    return f"{projection.name}_v{projection.version}"
-
-
 def table(projection: Projection) -> sql.Identifier:
-    return sql.Identifier("read", table_name(projection))
+    """What readers see of a projection: the documents of whichever table is served."""
+    return sql.Identifier("read", projection.name)
 
 
 def sealed(
@@ -72,7 +69,7 @@ def refolded(
 
 
 def opened(projection: Projection, patient_id: UUID, key: DataKey, body: bytes) -> Document:
-    """Raises KeyUnusable where the key or the place is wrong."""
+    """Raises KeyUnusable where the key or the place is wrong, the version of the projection being part of it."""
     document: Document = orjson.loads(opened_json(projection, patient_id, key, body))
     return document
 
@@ -80,26 +77,6 @@ def opened(projection: Projection, patient_id: UUID, key: DataKey, body: bytes) 
 def opened_json(projection: Projection, patient_id: UUID, key: DataKey, body: bytes) -> bytes:
     """The same as it was written, for whoever passes it on. Raises as `opened` does."""
     return key.open(body, _place(projection, patient_id))
-
-
-def create(connection: "psycopg.Connection[Any]", projections: Sequence[Projection]) -> None:
-    """Tables and checkpoints of new projections and versions, empty at position 0."""
-    for each in projections:
-        connection.execute(
-            sql.SQL(
-                """create table if not exists {} (
-                    patient_id uuid primary key, through_position bigint not null, key_id uuid not null,
-                    body bytea storage external not null, clear jsonb not null)"""
-            ).format(table(each))
-        )
-        index = sql.Identifier(f"{table_name(each)}_clear")
-        connection.execute(
-            sql.SQL("create index if not exists {} on {} using gin (clear jsonb_path_ops)").format(index, table(each))
-        )
-        connection.execute(
-            "insert into read.checkpoints (projection, position) values (%s, 0) on conflict do nothing",
-            [table_name(each)],
-        )
 
 
 def delete(connection: "psycopg.Connection[Any]", name: str, persons: Collection[UUID]) -> None:
@@ -149,4 +126,4 @@ def _write(connection: "psycopg.Connection[Any]", name: str, documents: Sequence
 
 
 def _place(projection: Projection, patient_id: UUID) -> bytes:
-    return patient_id.bytes + table_name(projection).encode()
+    return patient_id.bytes + f"{projection.name}_v{projection.version}".encode()

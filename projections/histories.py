@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -69,11 +70,13 @@ class Histories:
         self._bytes = 0
         self._keys: OrderedDict[UUID, DataKey] = OrderedDict()
         self._destroyed: set[UUID] = set()
+        # When the last position of the batch before was recorded.
+        self._times: dict[int, datetime] = {}
 
     def batch(self, connection: "psycopg.Connection[Any]", after: int, most: int) -> Batch:
         """At most `most` events after position `after`; whose key one of them destroys is evicted. Raises Gap."""
         rows: dict[UUID, list[Row]] = {}
-        expected, last_time = after, None
+        expected, last_time = after, self._times.get(after)
         for row in connection.execute(_BATCH, [after, after + most], binary=True):
             expected += 1
             if row[0] != expected:
@@ -85,6 +88,10 @@ class Histories:
                 self.evict(row[_PATIENT])
             if row[_PATIENT] is not None:
                 rows.setdefault(row[_PATIENT], []).append(row)
+        if expected == after:
+            _refuse_a_shorter_log(connection, after)
+        elif last_time is not None:
+            self._times = {expected: last_time}
         return Batch(expected, rows, expected - after)
 
     def load(self, connection: "psycopg.Connection[Any]", batch: Batch) -> dict[UUID, list[Row]]:
@@ -176,3 +183,9 @@ class Histories:
             keyless = [patient for patient in unknown if patient not in self._keys]
             if keyless:
                 self._destroyed.update(row[0] for row in connection.execute(_DESTROYED, [keyless], binary=True))
+
+
+def _refuse_a_shorter_log(connection: "psycopg.Connection[Any]", after: int) -> None:
+    row = connection.execute("select coalesce(max(position), 0) from log.events").fetchone()
+    if row is not None and row[0] < after:
+        raise Gap(f"the log ends at position {row[0]}, and position {after} was folded: it is not the log it was")

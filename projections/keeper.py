@@ -10,23 +10,17 @@ from uuid import UUID
 import psycopg
 
 from infra.keys import KeyRing
-from projections import documents, parking
+from projections import documents
 from projections.documents import Stored
 from projections.folding import Document, Projection, fold_all
+from projections.generations import Kept
 from projections.histories import Batch, Held, Histories, KeyGone, Row
-from projections.parking import Failure
+from projections.parking import Failure, HoldingBack, Parking
 from projections.persons import Following, Gathered
 from projections.unfolding import Unfolding
 
 Connection = psycopg.Connection[Any]
 Projections = tuple[Projection, ...]
-
-
-class Kept(NamedTuple):
-    """A table of one projection's documents."""
-
-    table: str
-    projection: Projection
 
 
 class Advance(NamedTuple):
@@ -41,11 +35,11 @@ class Advance(NamedTuple):
 class Keeper:
     """Not thread-safe. Holds decoded histories and the folds of people who come again, bounded in bytes."""
 
-    def __init__(self, keys: KeyRing, limit_bytes: int = 128_000_000) -> None:
+    def __init__(self, keys: KeyRing, limit_bytes: int = 128_000_000, holding_back: HoldingBack | None = None) -> None:
         self._histories = Histories(keys, limit_bytes)
         self._digest = keys.digest
         self._following = Following()
-        self._unfolded: Projections = ()
+        self._holding_back = holding_back or Parking()
 
     def advance(self, connection: Connection, tables: Sequence[Kept], after: int, most: int) -> Advance:
         """Folds at most `most` events after position `after` into tables that all stand there, in the caller's
@@ -54,11 +48,13 @@ class Keeper:
         if not batch.events:
             return Advance(after, 0, 0, 0)
         people = self._following.gather(connection, batch.rows, after, batch.through)
-        parked = parking.who(connection) - people.changed
+        parked = self._holding_back.who(connection) - people.changed
         turn = _Turn(tuple({each.projection.name: each.projection for each in tables}.values()))
         self._fold_alone(connection, turn, people, batch, parked)
         self._fold_joined(connection, turn, people, batch, parked)
-        turn.write(connection, tables, people)
+        turn.write(connection, tables, people.retired)
+        self._holding_back.release(connection, people.changed | people.retired | turn.gone)
+        self._holding_back.park(connection, turn.failures)
         self._histories.trim()
         return Advance(batch.through, batch.events, len(batch.rows), len(turn.failures))
 
@@ -77,7 +73,7 @@ class Keeper:
                 turn.gone.add(patient)
             except Exception as error:  # noqa: BLE001 one person's failure must not stop the others
                 self._histories.forget(patient)
-                turn.failures.append(Failure(patient, batch.rows[patient][0][0], error))
+                turn.failures.append(Failure(patient, batch.rows[patient][0][0], type(error).__name__))
 
     def _fold_joined(
         self, connection: Connection, turn: "_Turn", people: Gathered, batch: Batch, parked: set[UUID]
@@ -95,7 +91,7 @@ class Keeper:
                 turn.gone.add(person)
             except Exception as error:  # noqa: BLE001 as above
                 since = min((batch.rows[each][0][0] for each in members if each in batch.rows), default=batch.through)
-                turn.failures.append(Failure(person, since, error))
+                turn.failures.append(Failure(person, since, type(error).__name__))
 
     def _documents(self, patient: UUID, rows: list[Row], projections: Projections) -> dict[str, Stored]:
         held = self._histories.history(patient, rows)
@@ -139,9 +135,7 @@ class _Turn:
         # Whose key was destroyed.
         self.gone: set[UUID] = set()
 
-    def write(self, connection: Connection, tables: Sequence[Kept], people: Gathered) -> None:
+    def write(self, connection: Connection, tables: Sequence[Kept], retired: frozenset[UUID]) -> None:
         for each in tables:
-            documents.delete(connection, each.table, people.retired | self.gone)
+            documents.delete(connection, each.table, retired | self.gone)
             documents.upsert(connection, each.table, [one[each.projection.name] for one in self.folded])
-        parking.release(connection, people.changed | people.retired | self.gone)
-        parking.park(connection, self.failures)

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 import psycopg
@@ -33,11 +33,49 @@ class Failure(NamedTuple):
 
     person: UUID
     since: int
-    error: Exception
+    reason: str
 
-    @property
-    def reason(self) -> str:
-        return type(self.error).__name__
+
+class HoldingBack(Protocol):
+    """What becomes of people whose fold fails."""
+
+    def who(self, connection: Connection) -> set[UUID]: ...
+    def park(self, connection: Connection, failures: Sequence[Failure]) -> None: ...
+    def release(self, connection: Connection, persons: Collection[UUID]) -> None: ...
+
+
+class Parking:
+    """They are held back from everyone who reads."""
+
+    def who(self, connection: Connection) -> set[UUID]:
+        return who(connection)
+
+    def park(self, connection: Connection, failures: Sequence[Failure]) -> None:
+        park(connection, failures)
+
+    def release(self, connection: Connection, persons: Collection[UUID]) -> None:
+        release(connection, persons)
+
+
+class Noting:
+    """They are noted: nobody reads yet what is being folded."""
+
+    def __init__(self) -> None:
+        self.failures: dict[UUID, Failure] = {}
+
+    def note(self, failure: Failure) -> None:
+        self.failures[failure.person] = failure
+
+    def who(self, _: Connection) -> set[UUID]:
+        return set()
+
+    def park(self, _: Connection, failures: Sequence[Failure]) -> None:
+        for each in failures:
+            self.note(each)
+
+    def release(self, _: Connection, persons: Collection[UUID]) -> None:
+        for person in persons:
+            self.failures.pop(person, None)
 
 
 def parked(connection: Connection) -> list[Parked]:

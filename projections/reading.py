@@ -41,21 +41,25 @@ class Reader(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """Positions that go with every answer: the document's own, the projection's, and the log's end."""
+    """Positions that go with every answer: the document's own, the projection's, and the log's end; and for how many
+    seconds the oldest event that the projection lacks has waited."""
 
     through: int
     checkpoint: int
     head: int
     held_back_since: int | None
+    seconds_behind: float = 0.0
 
 
 class Served(NamedTuple):
     """`json` is None where nothing is projected yet or the fold is held back. `person_id` is the record that
-    stands for the patient asked about, another one where that is merged."""
+    stands for the patient asked about, another one where that is merged; `version` is that of the projection as it is
+    served, which while a rebuild is due may be older than ours."""
 
     json: bytes | None
     standing: Standing
     person_id: UUID | None
+    version: int
 
     @property
     def document(self) -> Document | None:
@@ -91,13 +95,13 @@ NOTED = """
         returning 1
     )"""
 NOW = sql.SQL("null")
-_CHECKPOINT = sql.SQL("(select position from read.checkpoints where projection = %(table)s::text)")
+_CHECKPOINT = sql.SQL("(select position from read.serving where projection = %(projection)s::text)")
 _DOCUMENT = sql.SQL(  # only constants of this module
     "with"  # noqa: S608
     + VERDICT
     + """,
     answer as (
-        select v.patient_id, v.allowed, d.through_position, d.body, k.key_id, k.wrapped, p.since_position
+        select v.patient_id, v.allowed, d.through_position, d.body, d.version, k.key_id, k.wrapped, p.since_position
           from verdict v
           left join {documents} d on v.allowed and d.patient_id = v.patient_id
           left join log.keys k on v.allowed and k.patient_id = v.patient_id
@@ -106,16 +110,18 @@ _DOCUMENT = sql.SQL(  # only constants of this module
     + NOTED
     + """
     select a.allowed, a.body, a.through_position, a.key_id, a.wrapped, a.since_position,
-           {at}, (select coalesce(max(position), 0) from log.events), a.patient_id
+           {at}, (select coalesce(max(position), 0) from log.events), a.patient_id, a.version,
+           (select extract(epoch from clock_timestamp() - recorded_at)::float8
+              from log.events where position = {at} + 1)
       from answer a, noted"""
 )
 
 
 @cache
-def _document_of(table: str) -> bytes:
+def _document_of(view: str) -> bytes:
     """Put together once: composing a statement takes longer than most of what is done with its answer."""
     return _DOCUMENT.format(
-        team=documents.table(CARE_TEAM), documents=sql.Identifier("read", table),
+        team=documents.table(CARE_TEAM), documents=sql.Identifier("read", view),
         through=sql.SQL("through_position"), answer=sql.SQL("sha256(body)"), at=_CHECKPOINT,
     ).as_bytes()  # fmt: skip
 
@@ -184,16 +190,16 @@ class Reading:
 
     async def document(self, projection: Projection, patient_id: UUID | None, reader: Reader) -> Served:
         """The stored document. Raises Refused, as it does where there is no patient to ask about."""
-        table = documents.table_name(projection)
-        rows = await self._rows(_document_of(table), patient_id, reader, projection.name, table)
-        allowed, body, through, key_id, wrapped, held_since, checkpoint, head, person_id = rows[0]
+        rows = await self._rows(_document_of(projection.name), patient_id, reader, projection.name)
+        allowed, body, through, key_id, wrapped, held_since, checkpoint, head, person_id, version, waited = rows[0]
         if not allowed or key_id is None:  # without a key there is no document either
             raise Refused
-        standing = Standing(through or 0, checkpoint or 0, head, held_since)
+        standing = Standing(through or 0, checkpoint or 0, head, held_since, max(0.0, waited or 0.0))
         if body is None or held_since is not None:
-            return Served(None, standing, person_id)
+            return Served(None, standing, person_id, projection.version)
         key = self._keys.unwrap(key_id, wrapped)
-        return Served(documents.opened_json(projection, person_id, key, body), standing, person_id)
+        served = projection._replace(version=version)
+        return Served(documents.opened_json(served, person_id, key, body), standing, person_id, version)
 
     async def history(
         self, patient_id: UUID | None, reader: Reader, of: str, outcome: str = "read"
@@ -205,7 +211,7 @@ class Reading:
 
     async def past(self, patient_id: UUID | None, reader: Reader, of: str, outcome: str = "read") -> History:
         """The same, with what was recorded of others while they were one with this person. Raises Refused, HeldBack."""
-        rows = await self._rows(_PAST, patient_id, reader, of, of, outcome)
+        rows = await self._rows(_PAST, patient_id, reader, of, outcome)
         allowed, held_since, head, merges = rows[0][:4]
         if patient_id is None or not allowed:
             raise Refused
@@ -254,10 +260,9 @@ class Reading:
         patient_id: UUID | None,
         reader: Reader,
         projection: str,
-        table: str,
         outcome: str = "read",
     ) -> list[tuple[Any, ...]]:
-        named = {"patient": patient_id, "projection": projection, "table": table, "outcome": outcome}
+        named = {"patient": patient_id, "projection": projection, "outcome": outcome}
         given = {**parameters(reader), **named}
         async with self._pool.connection() as connection:
             cursor = await connection.execute(statement, given, binary=True)

@@ -1,32 +1,27 @@
-"""What an operator does with read models: look how they stand, retry the parked, verify, build anew."""
+"""What an operator does with read models that are served: retry the parked, and compare with a refold."""
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
 from psycopg import sql
 
 from infra.keys import KeyRing
-from projections import documents, parking
-from projections.documents import Stored, table, table_name
+from projections import documents, generations, parking
+from projections.documents import Stored
 from projections.folding import Projection
+from projections.generations import identifier
+from projections.parking import Failure, Parked
 from projections.refolding import Refolding
 
 Connection = psycopg.Connection[Any]
 _PERSONS_AT_ONCE = 200
 
 
-class Status(NamedTuple):
-    """`behind` counts events of the log after the checkpoint; `advanced_at` is when the checkpoint last moved."""
-
-    projection: str
-    position: int
-    behind: int
-    advanced_at: datetime
-    documents: int
+class NothingServed(Exception):
+    """There is no table of this projection in this version: a runner makes the first one, a rebuild the others."""
 
 
 class Difference(NamedTuple):
@@ -37,39 +32,43 @@ class Difference(NamedTuple):
     how: str
 
 
-def status(connection: Connection) -> list[Status]:
-    rows = connection.execute(
-        """select projection, position, (select coalesce(max(position), 0) from log.events) - position, advanced_at
-             from read.checkpoints order by projection"""
-    ).fetchall()
-    return [
-        Status(name, position, behind, advanced_at, _count(connection, name))
-        for name, position, behind, advanced_at in rows
-    ]
-
-
 def retry(connection: Connection, keys: KeyRing, projections: Sequence[Projection], patient_id: UUID) -> None:
     """Folds a parked person again as known at the checkpoints; raises what the fold raises, and they stay parked."""
     with connection.transaction():
         refolding = Refolding(connection, keys)
-        for name, through in _checkpoints(connection, projections, "for update").items():
-            projection = next(each for each in projections if table_name(each) == name)
+        for (table, projection), _, through in generations.locked(connection, projections):
             for _, folded in refolding.fold([projection], refolding.persons([patient_id], through), through):
                 if isinstance(folded, Exception):
                     raise folded
-                documents.upsert(connection, name, [folded[projection.name]])
+                documents.upsert(connection, table, [folded[projection.name]])
         parking.release(connection, [patient_id])
+
+
+def retried(connection: Connection, keys: KeyRing, projections: Sequence[Projection], parked: Parked) -> str | None:
+    """None where the person is served again; else what failed, and they stay held back. Raises psycopg.Error."""
+    try:
+        retry(connection, keys, projections, parked.patient_id)
+    except psycopg.Error:
+        raise
+    except Exception as error:  # noqa: BLE001 one person's failure must not stop the others
+        parking.park(connection, [Failure(parked.patient_id, parked.since_position, type(error).__name__)])
+        return type(error).__name__
+    return None
 
 
 def verify(
     connection: Connection, keys: KeyRing, projection: Projection, progress: Callable[[int, int], None]
 ) -> list[Difference]:
-    """Compares every stored document with a refold as known at the checkpoint; calls progress(done, of all)."""
+    """Compares every document that is served with a refold as known at the checkpoint, in one snapshot; calls
+    progress(done, of all). Raises NothingServed."""
     with connection.transaction():
         connection.execute("set transaction isolation level repeatable read, read only")
-        through = _checkpoints(connection, [projection])[table_name(projection)]
+        served = generations.served(connection, projection)
+        if served is None or served.version != projection.version:
+            raise NothingServed(f"no table of {projection.name} in version {projection.version} is served")
+        through = generations.positions(connection, [projection.name])[projection.name]
         patients = _patients(connection, through)
-        comparing = _Comparing(connection, keys, projection, through, parking.who(connection))
+        comparing = _Comparing(connection, keys, projection, served.table, through)
         found: list[Difference] = []
         for start in range(0, len(patients), _PERSONS_AT_ONCE):
             found += comparing.differences(patients[start : start + _PERSONS_AT_ONCE])
@@ -78,16 +77,14 @@ def verify(
 
 
 class _Comparing:
-    def __init__(
-        self, connection: Connection, keys: KeyRing, projection: Projection, through: int, held_back: set[UUID]
-    ) -> None:
+    def __init__(self, connection: Connection, keys: KeyRing, projection: Projection, table: str, through: int) -> None:
         self._connection = connection
         self._keys = keys
         self._projection = projection
         self._through = through
-        self._held_back = held_back
+        self._held_back = parking.who(connection)
         self._refolding = Refolding(connection, keys)
-        self._query = sql.SQL("select patient_id, body from {} where patient_id = any(%b)").format(table(projection))
+        self._query = sql.SQL("select patient_id, body from {} where patient_id = any(%b)").format(identifier(table))
 
     def differences(self, patients: list[UUID]) -> Iterator[Difference]:
         stored = dict(self._connection.execute(self._query, [patients], binary=True).fetchall())
@@ -116,26 +113,6 @@ class _Comparing:
         return opened(expected.body) == opened(body)
 
 
-def rebuild(connection: Connection, projection: Projection) -> None:
-    """Empties one projection in one transaction; the running engine fills it again from position 0. Until it has
-    caught up, answers say how far behind they are."""
-    with connection.transaction():
-        _checkpoints(connection, [projection])
-        connection.execute(sql.SQL("truncate {}").format(table(projection)))
-        connection.execute(
-            "update read.checkpoints set position = 0, advanced_at = clock_timestamp() where projection = %s",
-            [table_name(projection)],
-        )
-
-
-def _checkpoints(
-    connection: Connection, projections: Sequence[Projection], lock: Literal["", "for update"] = ""
-) -> dict[str, int]:
-    names = [table_name(each) for each in projections]
-    query = f"select projection, position from read.checkpoints where projection = any(%s) {lock}"  # noqa: S608 ours
-    return dict(connection.execute(query, [names]).fetchall())
-
-
 def _patients(connection: Connection, through: int) -> list[UUID]:
     rows = connection.execute(
         "select distinct patient_id from log.events where position <= %b and patient_id is not null order by 1",
@@ -143,8 +120,3 @@ def _patients(connection: Connection, through: int) -> list[UUID]:
         binary=True,
     )
     return [row[0] for row in rows]
-
-
-def _count(connection: Connection, name: str) -> int:
-    row = connection.execute(sql.SQL("select count(*) from {}").format(sql.Identifier("read", name))).fetchone()
-    return int(row[0]) if row else 0

@@ -19,9 +19,11 @@ from tests.benchmarks import (
     p1_ingest,
     p2_commands,
     p3_projections,
+    p4_rebuild,
     p5_replay,
     p6_reads,
     p8_evidence,
+    p10_memory,
 )
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.lab import Lab, laboratory
@@ -30,14 +32,18 @@ BARS: Mapping[str, Callable[[Lab], list[Figure]]] = {
     "P1": p1_ingest.run,
     "P2": p2_commands.run,
     "P3": p3_projections.run,
+    "P4": p4_rebuild.run,
     "P5": p5_replay.run,
     "P6": p6_reads.run,
     "P8": p8_evidence.run,
+    "P10": p10_memory.run,
 }
 # The same work in logs of millions; takes its time.
 LARGE: Mapping[str, Callable[[Lab], list[Figure]]] = {
     "P1": growth.run,
+    "P4": p4_rebuild.run_large,
     "P5": partial(p5_replay.run, sizes=growth.SIZES),
+    "P10": p10_memory.run_large,
 }
 RESULTS, LARGE_RESULTS = Path("build/bench.json"), Path("build/bench-large.json")
 

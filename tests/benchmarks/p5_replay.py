@@ -16,7 +16,7 @@ from consumers.pipeline import Pipeline
 from infra.garbage import spare_what_is_held
 from infra.payloads import COLUMNS
 from infra.writer import Writer
-from projections import documents
+from projections import generations
 from projections.catalogue import PROJECTIONS, STORED
 from projections.reading import Reader, Reading
 from projections.replay import steps
@@ -62,7 +62,7 @@ def _log(lab: Lab, size: int) -> tuple[Database, list[UUID]]:
     writer.close()
     persons = [patient_id for patient_id, events in patients(database) if events == EVENTS]
     with database.connect("projector") as projector:
-        documents.create(projector, STORED)
+        generations.ensure(projector, STORED)
     grow(database, size)
     return database, persons
 

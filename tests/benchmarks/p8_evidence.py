@@ -27,7 +27,7 @@ from infra.evidence.outside import Outside
 from infra.evidence.signer import LogSigner
 from infra.evidence.tiles import LogName
 from infra.writer import Writer
-from projections import documents
+from projections import generations
 from projections.catalogue import STORED
 from projections.evidence import Exports
 from projections.reading import Reader
@@ -115,7 +115,7 @@ def _used(who: int) -> float:
 def _filled(database: Database) -> list[UUID]:
     """Persons of exactly 200 events, spread evenly over the log."""
     with database.connect("projector") as projector:
-        documents.create(projector, STORED)
+        generations.ensure(projector, STORED)
     pipeline = Pipeline(database.keys)
     persons = [reports(person, EVENTS * 2) for person in range(WATCHED)]
     some = (EVENTS - 40) // STEPS

@@ -20,7 +20,7 @@ from projections import documents
 from projections.care_team import CARE_TEAM
 from projections.plan import PLAN
 
-_PLAN, _TEAM = (f"read.{documents.table_name(each)}" for each in (PLAN, CARE_TEAM))
+_PLAN, _TEAM = (f"read.{each.name}" for each in (PLAN, CARE_TEAM))
 _ACCESS = """insert into access.reads (patient_id, actor, role, organisation, purpose, outcome, projection)
              values (%s, %s, %s, %s, 'direct-care', 'read', 'plan')"""
 

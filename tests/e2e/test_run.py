@@ -230,7 +230,7 @@ def _pids(run: Run, name: str) -> list[int]:
         int(entry.name)
         for entry in Path("/proc").iterdir()
         if entry.name.isdigit()
-        and f"-m\0{name}\0" in _of_process(entry, "cmdline")
+        and f"-m\0{name}\0run\0" in _of_process(entry, "cmdline")
         and str(run.folder) in _of_process(entry, "environ")
     ]
 

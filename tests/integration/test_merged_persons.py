@@ -122,7 +122,7 @@ def test_whoever_was_parked_is_tried_again_when_their_records_change(records: Re
     with closing(engine(database)) as live:
         live.catch_up()
         with database.connect("projector") as connection:
-            parking.park(connection, [parking.Failure(ann, 1, ZeroDivisionError())])
+            parking.park(connection, [parking.Failure(ann, 1, "ZeroDivisionError")])
         records.merge(ann, anna)
         live.catch_up()
     with database.connect("projector") as connection:

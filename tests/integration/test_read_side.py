@@ -64,7 +64,7 @@ def test_what_was_written_can_be_read(writer: Writer, database: Database) -> Non
     served = ask(database, lambda reading: reading.document(PLAN, patient_id(database), AUDITOR))
     assert served.document is not None
     assert served.document["needs"][0]["concern"] == "work"
-    assert served.standing == (4, 4, 4, None)
+    assert served.standing[:] == (4, 4, 4, None, 0.0)
 
 
 def test_batches_of_any_size_give_the_same_documents(writer: Writer, database: Database) -> None:

@@ -28,16 +28,6 @@ def raise_a_need(writer: Writer, number: int) -> None:
     writer.submit(work(str(number), (CARE_PLAN, NeedRaised(need=str(number), concern="x"))))
 
 
-def test_status_says_how_far_behind(writer: Writer, database: Database) -> None:
-    raise_a_need(writer, 1)
-    catch_up(database)
-    raise_a_need(writer, 2)
-    with database.connect("projector") as connection:
-        rows = upkeep.status(connection)
-    assert {(each.position, each.behind, each.documents) for each in rows} == {(3, 1, 1)}
-    assert len(rows) == len(STORED)
-
-
 def test_verify_finds_nothing_where_nothing_is_wrong(writer: Writer, database: Database) -> None:
     raise_a_need(writer, 1)
     catch_up(database)
@@ -58,17 +48,6 @@ def test_verify_finds_a_stale_document_and_a_missing_one(writer: Writer, databas
         assert [each.how for each in upkeep.verify(connection, database.keys, PLAN, nothing)] == ["other"]
         connection.execute("truncate read.plan_v1")
         assert [each.how for each in upkeep.verify(connection, database.keys, PLAN, nothing)] == ["missing"]
-
-
-def test_a_rebuild_ends_where_it_began(writer: Writer, database: Database) -> None:
-    for number in range(5):
-        raise_a_need(writer, number)
-    catch_up(database)
-    with database.connect("projector") as connection:
-        upkeep.rebuild(connection, PLAN)
-        assert connection.execute("select count(*) from read.plan_v1").fetchone() == (0,)
-        assert catch_up(database, most=2) == 7
-        assert upkeep.verify(connection, database.keys, PLAN, nothing) == []
 
 
 def test_a_parked_person_is_served_after_a_retry_that_works(writer: Writer, database: Database) -> None:
