@@ -124,6 +124,7 @@ def test_either_id_and_either_number_answer_for_the_merged_person(
     raised = world.command("/v1/me/plan/needs", world.patient(MARIA), {"concern": "sleep"})
     assert raised.status_code == 201
     assert len(needs(world, john)) == 2
+    assert {"patient.merged.v1", "patient.merge-received.v1"} <= {line["kind"] for line in history_of(world, maria)}
 
     assert world.command(f"{base}/{maria}/reversal", keeper(world), WHY).status_code == 201
     assert (needs(world, john), needs(world, maria)) == ([], [("n-1", "work")])
