@@ -31,7 +31,7 @@ from api.epochs import Epochs
 from api.services import Shared, opened
 from infra.settings import Settings
 from infra.version import version
-from infra.write_metrics import WriteMetrics
+from infra.writing.metrics import WriteMetrics
 from projections.accesses import Progress
 
 _OF_STAFF = (

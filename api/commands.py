@@ -24,7 +24,7 @@ from domain.disclosure import as_seen_by_patient
 from domain.facts import Agent, Command, Provenance, Recorded, Target
 from domain.history import effective
 from domain.times import at
-from infra.work import SAME_ID_OTHER_CONTENT, Act, Conclusion, Outcome, Part, PartOutcome, Work
+from infra.writing.work import SAME_ID_OTHER_CONTENT, Act, Conclusion, Outcome, Part, PartOutcome, Work
 from projections.past import Audience
 
 SOURCE = "/api/v1"

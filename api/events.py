@@ -18,7 +18,7 @@ from consumers.messages import BATCH, STRUCTURED, RawMessage, http_messages, med
 from consumers.pipeline import ingest
 from consumers.translation import Refusal
 from consumers.vocabulary import organisation_of
-from infra.work import Outcome
+from infra.writing.work import Outcome
 
 routes = APIRouter(tags=["events"])
 

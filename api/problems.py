@@ -19,7 +19,7 @@ from starlette.responses import Response
 
 from infra.evidence.export import EvidenceBroken
 from infra.keys import KeyUnusable
-from infra.writer import WriterStopped
+from infra.writing.writer import WriterStopped
 from projections.evidence import NotYetSealed
 from projections.reading import HeldBack, Refused
 

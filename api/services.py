@@ -17,17 +17,17 @@ from api.identity import Identity, trusts
 from consumers.pipeline import Pipeline
 from domain import cancer_codes
 from infra.connections import appending
+from infra.custody.providers import key_provider, ledger
+from infra.custody.reapplying import refuse_unapplied
 from infra.evidence import signing_key
 from infra.evidence.signer import log_names
 from infra.evidence.tiles import LogName
-from infra.key_providers import key_provider, ledger
 from infra.keys import KeyRing
-from infra.log import Log
-from infra.reapplying import refuse_unapplied
 from infra.settings import Issuer, Role, Settings
 from infra.version import version
-from infra.write_metrics import WriteMetrics
-from infra.writer import Writer
+from infra.writing.log import Log
+from infra.writing.metrics import WriteMetrics
+from infra.writing.writer import Writer
 from projections.accesses import Accesses
 from projections.changes import Changes
 from projections.evidence import Exports

@@ -24,16 +24,16 @@ from consumers.publish import DEFAULT_SOURCE, NotPublished, messages_of, send
 from consumers.schemas import schema, schemas
 from infra import logging
 from infra.connections import appending
+from infra.custody.ledger import LedgerBroken
+from infra.custody.providers import key_provider, ledger
+from infra.custody.reapplying import refuse_unapplied
+from infra.custody.rotation import CustodyRefused
 from infra.garbage import spare_what_is_held
-from infra.key_providers import key_provider, ledger
 from infra.keys import KeyRing
-from infra.ledger import LedgerBroken
-from infra.log import Log
-from infra.reapplying import refuse_unapplied
-from infra.rotation import CustodyRefused
 from infra.settings import Role, Settings, SettingsError, load_settings
-from infra.write_metrics import WriteMetrics
-from infra.writer import Writer
+from infra.writing.log import Log
+from infra.writing.metrics import WriteMetrics
+from infra.writing.writer import Writer
 
 cli = typer.Typer(no_args_is_help=True, help="Messages in: consume them, publish files, resolve what was set aside.")
 rejected_cli = typer.Typer(no_args_is_help=True, help="Messages set aside with a reason; their bytes are kept.")

@@ -7,7 +7,7 @@ import orjson
 
 from consumers.translation import Entry, NotOurs, Refused, Translated
 from domain.pathway import DiagnosisAgreed
-from infra.work import Conclusion, PartOutcome, Rejection
+from infra.writing.work import Conclusion, PartOutcome, Rejection
 
 # More entries than this are answered with counts, and only the refused ones by themselves.
 MOST_ENTRIES = 100

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from consumers.messages import JSON, STRUCTURED
 from consumers.pipeline import FHIR, HL7V2
-from infra.work import Outcome
+from infra.writing.work import Outcome
 
 _CONTENT_TYPES = frozenset((JSON, STRUCTURED, *FHIR, *HL7V2))
 

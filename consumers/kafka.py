@@ -19,10 +19,10 @@ from kafka.errors import KafkaError, LogTruncationError, OffsetOutOfRangeError
 from consumers.ingest_metrics import IngestMetrics
 from consumers.messages import RawMessage, content_type_of
 from consumers.pipeline import Pipeline
-from infra.log import Fenced, Log
 from infra.topics import MAX_BATCH_BYTES
-from infra.work import OffsetMove, Outcome, Work
-from infra.writer import Writer, WriterStopped
+from infra.writing.log import Fenced, Log
+from infra.writing.work import OffsetMove, Outcome, Work
+from infra.writing.writer import Writer, WriterStopped
 
 log = structlog.get_logger(__name__)
 

@@ -16,8 +16,8 @@ from consumers.translation import Entry, Refusal, Refused, Sender, Translated
 from domain.cancer_codes import CancerCodes
 from domain.facts import Agent
 from infra.keys import KeyRing
-from infra.work import Act, Conclusion, OffsetMove, Outcome, Part, PartOutcome, Work
-from infra.writer import Writer
+from infra.writing.work import Act, Conclusion, OffsetMove, Outcome, Part, PartOutcome, Work
+from infra.writing.writer import Writer
 
 log = structlog.get_logger(__name__)
 

@@ -13,8 +13,8 @@ import psycopg
 from consumers.messages import RawMessage, unpacked
 from consumers.pipeline import Pipeline
 from infra.keys import DataKey, KeyRing
-from infra.work import Conclusion, Outcome, PartOutcome, Work
-from infra.writer import Writer
+from infra.writing.work import Conclusion, Outcome, PartOutcome, Work
+from infra.writing.writer import Writer
 
 _COLUMNS = """rejected_id, receipt_key, source, content_type, coordinates, reasons, owner, state, attempts,
               rejected_at, closed_at, closing_reason"""

@@ -19,20 +19,21 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 
 from consumers.outcomes import markdown, outcome_table
-from infra import checkpoint_cli, logging, verify_cli
+from infra import logging
 from infra.checks import checks
 from infra.children import StartError
+from infra.custody.cli import keys_cli, reapply_all
+from infra.custody.ledger import LedgerBroken
+from infra.custody.providers import key_provider
+from infra.custody.rotation import CustodyRefused
 from infra.demo import DEMO_SEED, NoSuchPatient, any_care_lead, demo_people, patient_state
 from infra.documents import DOCUMENTS
+from infra.evidence import checkpoint_cli, verify_cli
 from infra.foundations import ROOT
-from infra.key_providers import key_provider
 from infra.keys import KeyRing, KeyUnusable
-from infra.keys_cli import keys_cli, reapply_all
-from infra.ledger import LedgerBroken
 from infra.local_issuer import ROLES, IssuerRefused, local_issuer
 from infra.migrate import MigrationError
 from infra.migrate import migrate as apply_migrations
-from infra.rotation import CustodyRefused
 from infra.settings import Role, Settings, SettingsError, load_settings
 from infra.supervisor import Supervisor, follow_make
 from infra.synthetic import simulate as hospitals

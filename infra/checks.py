@@ -8,13 +8,13 @@ import psycopg
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
+from infra.custody.ledger import LedgerBroken
+from infra.custody.providers import key_provider, ledger
+from infra.custody.reapplying import refuse_unapplied
+from infra.custody.rotation import CustodyRefused
 from infra.evidence import signing_key
-from infra.key_providers import key_provider, ledger
 from infra.keys import RETIRED, KeyUnusable
-from infra.ledger import LedgerBroken
 from infra.migrate import pending
-from infra.reapplying import refuse_unapplied
-from infra.rotation import CustodyRefused
 from infra.settings import Role, Settings, SettingsError
 
 _SECONDS = 5

@@ -9,8 +9,8 @@ import psycopg
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from infra.custody.providers import key_provider
 from infra.demo import DEMO_SEED, Connection, is_readable, patient_with
-from infra.key_providers import key_provider
 from infra.keys import KeyRing
 from infra.settings import Role, Settings
 from infra.synthetic.journeys import Journey, stories

@@ -17,6 +17,7 @@ from typing import Protocol
 from rich.console import Console
 
 from infra.children import PR_SET_PDEATHSIG, StartError, claim
+from infra.custody.cli import reapply_all
 from infra.demonstration import Demonstration
 from infra.foundations import (
     absolute,
@@ -27,7 +28,6 @@ from infra.foundations import (
     remembered_port,
 )
 from infra.kafka_broker import KafkaBroker, KafkaUnavailable
-from infra.keys_cli import reapply_all
 from infra.migrate import is_function
 from infra.postgres import EmbeddedPostgres
 from infra.services import Backoff, Service

@@ -9,11 +9,11 @@ from prometheus_client import start_http_server
 from rich.progress import Progress
 
 from infra import logging
+from infra.custody.ledger import LedgerBroken
+from infra.custody.providers import ledger
+from infra.custody.reapplying import refuse_unapplied
+from infra.custody.rotation import CustodyRefused
 from infra.garbage import spare_what_is_held
-from infra.key_providers import ledger
-from infra.ledger import LedgerBroken
-from infra.reapplying import refuse_unapplied
-from infra.rotation import CustodyRefused
 from infra.settings import load_settings
 from projections import parked_cli, past_cli, rebuild_cli, renewing, signalling, status_screen, upkeep
 from projections.catalogue import STORED

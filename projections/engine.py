@@ -16,7 +16,7 @@ import structlog
 from psycopg.types.json import Jsonb
 
 from infra.keys import KeyRing
-from infra.log import may_pass
+from infra.writing.log import may_pass
 from projections import documents, generations, halting
 from projections.folding import Projection
 from projections.generations import Standing

@@ -12,9 +12,9 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
+from infra.custody.providers import key_provider
 from infra.evidence import signing_key
 from infra.evidence.export import EvidenceBroken
-from infra.key_providers import key_provider
 from infra.keys import KeyRing
 from infra.settings import Role, Settings, load_settings
 from infra.version import version

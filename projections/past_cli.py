@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from domain.times import parse
-from infra.key_providers import key_provider
+from infra.custody.providers import key_provider
 from infra.keys import KeyRing
 from infra.settings import Role, load_settings
 from projections.catalogue import PROJECTIONS

@@ -21,8 +21,8 @@ from domain.catalogue import category_of
 from domain.disclosure import as_seen_by_patient
 from domain.facts import Category, EventId, Fact, Recorded
 from domain.history import effective
-from infra.log import may_pass
 from infra.settings import Settings
+from infra.writing.log import may_pass
 from projections import parking, standing
 from projections.catalogue import STORED
 from projections.engine import LEADING

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from infra.key_providers import key_provider
+from infra.custody.providers import key_provider
 from infra.keys import KeyProvider, KeyRing
 from infra.settings import Role, Settings
 

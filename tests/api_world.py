@@ -20,8 +20,8 @@ from domain.times import Occurred, on
 from infra.keys import FileKeyProvider, KeyRing
 from infra.local_issuer import LocalIssuer
 from infra.settings import Settings
-from infra.work import Act, Conclusion, Part, PartOutcome, Work
-from infra.writer import Writer
+from infra.writing.work import Act, Conclusion, Part, PartOutcome, Work
+from infra.writing.writer import Writer
 from projections.catalogue import PROJECTIONS
 from projections.engine import Engine
 from tests.conftest import Database

@@ -20,11 +20,11 @@ import structlog
 from infra.children import StartError
 from infra.kafka_broker import KafkaBroker, KafkaUnavailable
 from infra.keys import FileKeyProvider, KeyRing
-from infra.log import Log
 from infra.migrate import migrate, prepare
 from infra.postgres import EmbeddedPostgres
 from infra.settings import Role
-from infra.writer import Writer
+from infra.writing.log import Log
+from infra.writing.writer import Writer
 
 
 def _without(reason: str) -> NoReturn:

@@ -4,9 +4,9 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
-from infra import destruction
-from infra.destruction import Destroyed
-from infra.ledger import Ledger
+from infra.custody import destruction
+from infra.custody.destruction import Destroyed
+from infra.custody.ledger import Ledger
 from tests.conftest import Database
 
 REASON = "Retention ended; reviewed by the records committee."

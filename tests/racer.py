@@ -21,11 +21,11 @@ from domain.appointment import AppointmentBooked, RequestChange
 from domain.care_plan import NeedRaised, RaiseNeed
 from domain.facts import CARE_PLAN, Category, Target
 from domain.pathway import DiagnosisAgreed
-from infra.batch import Batch
 from infra.keys import FileKeyProvider, KeyRing
-from infra.log import Appended, Known, Log, Stale
-from infra.work import Part, Work
-from infra.writer import Writer
+from infra.writing.batch import Batch
+from infra.writing.log import Appended, Known, Log, Stale
+from infra.writing.work import Part, Work
+from infra.writing.writer import Writer
 from tests.works import called, message, part
 
 PATIENTS = 6

@@ -11,8 +11,8 @@ from typing import Any
 from domain.care_plan import NeedRaised
 from domain.facts import CARE_PLAN
 from infra.keys import FileKeyProvider, KeyRing
-from infra.work import Work
-from infra.writer import Writer
+from infra.writing.work import Work
+from infra.writing.writer import Writer
 from projections.catalogue import STORED
 from projections.engine import Engine
 from projections.folding import Projection

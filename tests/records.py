@@ -8,8 +8,8 @@ from domain.history import effective
 from domain.merging import MergeInto, ReceiveMerge, ReleaseMerge, UnmergeFrom
 from domain.persons import Merge, Persons
 from infra.payloads import COLUMNS, recorded
-from infra.work import Act, Outcome, Work
-from infra.writer import Writer
+from infra.writing.work import Act, Outcome, Work
+from infra.writing.writer import Writer
 from tests.conftest import Database
 from tests.works import MARCH, PROVENANCE, called, message, part
 

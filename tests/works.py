@@ -10,7 +10,7 @@ from domain.facts import CARE_PLAN, Category, Command, Fact, Target
 from domain.identity import PatientReference
 from domain.patient import NHS_NUMBER, Identifier
 from domain.times import on
-from infra.work import Act, Conclusion, OffsetMove, Part, PartOutcome, Rejection, Work
+from infra.writing.work import Act, Conclusion, OffsetMove, Part, PartOutcome, Rejection, Work
 
 MARCH = on(date(2026, 3, 1))
 PROVENANCE = b'{"source":"t","source_event_id":"1"}'

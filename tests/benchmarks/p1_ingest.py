@@ -12,8 +12,8 @@ from consumers.messages import RawMessage
 from consumers.pipeline import Pipeline
 from infra.keys import KeyRing
 from infra.topics import MAX_BATCH_BYTES, Topic, create_topics
-from infra.work import OffsetMove
-from infra.writer import Writer
+from infra.writing.work import OffsetMove
+from infra.writing.writer import Writer
 from tests.benchmarks import floor, stock
 from tests.benchmarks.figures import Figure, against, in_turns
 from tests.benchmarks.lab import Lab

@@ -21,9 +21,9 @@ from domain.care_plan import NeedRaised, RaiseNeed
 from domain.facts import CARE_PLAN, Agent, Provenance
 from domain.times import at
 from infra.keys import FileKeyProvider, KeyRing
-from infra.log import Log
-from infra.work import Act, Conclusion, Part, PartOutcome, Work
-from infra.writer import Writer
+from infra.writing.log import Log
+from infra.writing.work import Act, Conclusion, Part, PartOutcome, Work
+from infra.writing.writer import Writer
 from tests.benchmarks import stock
 from tests.benchmarks.figures import Figure, against, at_most, percentile
 from tests.benchmarks.lab import Lab

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from consumers.messages import RawMessage
 from consumers.pipeline import Pipeline
-from infra.writer import Writer
+from infra.writing.writer import Writer
 from projections.catalogue import STORED
 from projections.engine import Engine
 from projections.keeper import Advance

@@ -11,7 +11,7 @@ from psycopg import sql
 
 from consumers.pipeline import Pipeline
 from infra.keys import FileKeyProvider
-from infra.writer import Writer
+from infra.writing.writer import Writer
 from projections import bulk, generations, rebuilding
 from projections.catalogue import STORED
 from projections.rebuilding import EVENTS_A_RANGE, Progress, Terms, rebuild

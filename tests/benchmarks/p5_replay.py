@@ -15,7 +15,7 @@ from consumers.messages import RawMessage
 from consumers.pipeline import Pipeline
 from infra.garbage import spare_what_is_held
 from infra.payloads import COLUMNS
-from infra.writer import Writer
+from infra.writing.writer import Writer
 from projections import generations
 from projections.catalogue import PROJECTIONS, STORED
 from projections.reading import Reader, Reading

@@ -15,7 +15,7 @@ from consumers.pipeline import Pipeline
 from infra.children import free_port
 from infra.local_issuer import LocalIssuer
 from infra.settings import load_settings
-from infra.writer import Writer
+from infra.writing.writer import Writer
 from projections.care_team import CARE_TEAM
 from projections.catalogue import STORED
 from projections.engine import Engine

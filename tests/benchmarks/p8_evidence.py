@@ -26,7 +26,7 @@ from infra.evidence.notes import Signer
 from infra.evidence.outside import Outside
 from infra.evidence.signer import LogSigner
 from infra.evidence.tiles import LogName
-from infra.writer import Writer
+from infra.writing.writer import Writer
 from projections import generations
 from projections.catalogue import STORED
 from projections.evidence import Exports

@@ -14,7 +14,7 @@ from consumers.pipeline import Pipeline
 from domain.patient import DemographicsRecorded
 from infra.synthetic.journeys import journey
 from infra.synthetic.messages import Message
-from infra.writer import Writer
+from infra.writing.writer import Writer
 from tests.conftest import Database
 
 SEED = 7

@@ -7,7 +7,7 @@ import pytest
 
 from domain.care_plan import NeedRaised
 from domain.facts import CARE_PLAN
-from infra.writer import Writer
+from infra.writing.writer import Writer
 from tests.conftest import Database
 from tests.signing import tampering
 from tests.works import CARE_PLAN_NEED, called, work

@@ -15,10 +15,10 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from infra.batch import Batch
 from infra.connections import appending
-from infra.log import Appended, Known, Log, Stale
-from infra.writer import Writer
+from infra.writing.batch import Batch
+from infra.writing.log import Appended, Known, Log, Stale
+from infra.writing.writer import Writer
 from tests.conftest import Database
 from tests.works import CARE_PLAN_NEED, called, message, part, work
 

@@ -15,10 +15,10 @@ from domain.appointment import AppointmentBooked, RequestChange
 from domain.care_plan import AcceptSupport, NeedRaised, RaiseNeed, SupportSuggested
 from domain.facts import CARE_PLAN, PATIENT, Category, Target
 from domain.pathway import AgreeDiagnosis, DiagnosisAgreed
-from infra.batch import Batch
-from infra.log import Appended, Fenced, Known, Log, Stale
-from infra.work import Act, OffsetMove, PartOutcome, Work
-from infra.writer import Writer, WriterStopped
+from infra.writing.batch import Batch
+from infra.writing.log import Appended, Fenced, Known, Log, Stale
+from infra.writing.work import Act, OffsetMove, PartOutcome, Work
+from infra.writing.writer import Writer, WriterStopped
 from tests.conftest import Database
 from tests.works import MARCH, MARIA, PATHWAY, PROVENANCE, called, message, part, work
 

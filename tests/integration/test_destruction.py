@@ -18,18 +18,19 @@ from domain.care_plan import NeedRaised, RaiseNeed
 from domain.facts import CARE_PLAN, PATIENT, Recorded
 from domain.patient import DemographicsRecorded, Identifier, Name
 from domain.retention import KeyDestroyed, LiftRetentionHold, PlaceRetentionHold
-from infra import custody, destruction, holds
-from infra.batch import Batch
+from infra.custody import destruction, holds
+from infra.custody import standing as custody
+from infra.custody.ledger import Ledger
+from infra.custody.rotation import CustodyRefused
 from infra.evidence.audit import Audit, Kept
 from infra.evidence.outside import Outside
 from infra.evidence.tiles import LogName
 from infra.keys import FileKeyProvider, KeyRing
-from infra.ledger import Ledger
-from infra.log import Stale
 from infra.payloads import COLUMNS, recorded
-from infra.rotation import CustodyRefused
-from infra.work import Work
-from infra.writer import Writer
+from infra.writing.batch import Batch
+from infra.writing.log import Stale
+from infra.writing.work import Work
+from infra.writing.writer import Writer
 from projections import upkeep
 from projections.audit_trail import AUDIT_TRAIL
 from projections.catalogue import STORED

@@ -10,8 +10,8 @@ from domain.annotation import MarkedInError
 from domain.facts import CARE_PLAN, Fact
 from domain.identity import PatientReference
 from domain.retention import KeyDestroyed
-from infra.work import Act
-from infra.writer import Writer
+from infra.writing.work import Act
+from infra.writing.writer import Writer
 from projections import upkeep
 from projections.catalogue import STORED
 from projections.engine import Engine

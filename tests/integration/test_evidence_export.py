@@ -25,7 +25,7 @@ from infra.evidence.outside import Outside
 from infra.evidence.sealing import Measurements, Sealing
 from infra.evidence.signer import SigningRefused
 from infra.keys import FileKeyProvider
-from infra.writer import Writer
+from infra.writing.writer import Writer
 from projections import evidence_cli
 from projections.catalogue import PROJECTIONS
 from projections.engine import Engine

@@ -12,7 +12,7 @@ from consumers.pipeline import Pipeline, ingest
 from domain.care_plan import GoalSet, NeedRaised, NeedResolved, ResolveNeed
 from domain.evolution import RETIRED
 from domain.facts import CARE_PLAN
-from infra.writer import Writer
+from infra.writing.writer import Writer
 from projections import upkeep
 from projections.catalogue import STORED
 from projections.engine import Engine

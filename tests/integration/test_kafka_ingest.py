@@ -17,7 +17,7 @@ from consumers.messages import RawMessage
 from consumers.pipeline import Pipeline
 from infra.kafka_broker import KafkaBroker
 from infra.topics import MAX_BATCH_BYTES, Topic, create_topics
-from infra.writer import Writer
+from infra.writing.writer import Writer
 from tests.conftest import Database
 from tests.events import binary, diagnosis, structured
 

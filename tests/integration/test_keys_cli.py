@@ -12,12 +12,12 @@ from typer.testing import CliRunner
 from domain.facts import PATIENT
 from domain.patient import DemographicsRecorded, Name
 from infra.__main__ import cli
-from infra.key_providers import ledger
+from infra.custody.providers import ledger
+from infra.custody.rotation import CustodyRefused
 from infra.keys import FileKeyProvider, KeyRing
-from infra.log import Log
-from infra.rotation import CustodyRefused
 from infra.settings import Role, load_settings
-from infra.writer import Writer
+from infra.writing.log import Log
+from infra.writing.writer import Writer
 from tests.conftest import Database
 from tests.works import CARE_PLAN_NEED, work
 

@@ -10,7 +10,7 @@ import pytest
 from domain.care_plan import NeedRaised
 from domain.facts import CARE_PLAN
 from domain.identity import PatientReference
-from infra.writer import Writer
+from infra.writing.writer import Writer
 from projections import parking, upkeep
 from projections.catalogue import STORED
 from projections.engine import Engine

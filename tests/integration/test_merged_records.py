@@ -10,8 +10,8 @@ from domain.care_plan import NeedRaised, RaiseNeed, ResolveNeed
 from domain.facts import CARE_PLAN, PATIENT, Category, Command, Recorded, Target
 from domain.pathway import PerformanceStatusAssessed
 from domain.patient import CareLeadNamed, CareLeadRole, NameCareLead, PatientRegistered
-from infra.work import Act
-from infra.writer import Writer
+from infra.writing.work import Act
+from infra.writing.writer import Writer
 from tests.conftest import Database
 from tests.records import Ward
 from tests.works import MARCH, PATHWAY, PROVENANCE, called, message, part

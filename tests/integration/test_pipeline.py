@@ -7,8 +7,8 @@ import pytest
 
 from consumers.messages import RawMessage, http_messages
 from consumers.pipeline import Pipeline, ingest
-from infra.work import Outcome
-from infra.writer import Writer
+from infra.writing.work import Outcome
+from infra.writing.writer import Writer
 from tests.conftest import Database
 from tests.events import NHS_NUMBER, SOURCE, attributes, binary, diagnosis, structured
 

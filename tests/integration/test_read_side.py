@@ -14,7 +14,7 @@ from psycopg_pool import AsyncConnectionPool
 from domain.care_plan import NeedRaised
 from domain.facts import CARE_PLAN
 from domain.pathway import DiagnosisAgreed, InformedOfOutcome, Told
-from infra.writer import Writer
+from infra.writing.writer import Writer
 from projections.catalogue import STORED
 from projections.engine import Engine
 from projections.folding import Projection

@@ -13,8 +13,8 @@ from consumers.messages import RawMessage
 from consumers.pipeline import Pipeline, ingest
 from consumers.rejected import NotRetried, RejectedMessage, discard, raw_message, rejected_messages, retry
 from infra.keys import FileKeyProvider, KeyRing
-from infra.log import Log
-from infra.writer import Writer
+from infra.writing.log import Log
+from infra.writing.writer import Writer
 from tests.conftest import Database
 from tests.events import NHS_NUMBER, binary, diagnosis
 

@@ -14,16 +14,16 @@ from psycopg import sql
 from consumers.pipeline import Pipeline, ingest
 from domain.annotation import Destroyed
 from infra.children import run_as, unprivileged_account
+from infra.custody.reapplying import Unapplied, reapply, refuse_unapplied
+from infra.custody.rotation import rotate
 from infra.foundations import prepare_database
 from infra.keys import FileKeyProvider, KeyRing, KeyUnusable
-from infra.log import Log
 from infra.payloads import COLUMNS, recorded
 from infra.postgres import EmbeddedPostgres
 from infra.postgres_places import give, installed_wheel, reachable_programs
-from infra.reapplying import Unapplied, reapply, refuse_unapplied
-from infra.rotation import rotate
 from infra.settings import DATABASE
-from infra.writer import Writer
+from infra.writing.log import Log
+from infra.writing.writer import Writer
 from projections.catalogue import STORED
 from projections.engine import Engine
 from tests.conftest import Database

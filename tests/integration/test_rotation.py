@@ -7,12 +7,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from infra import custody, rotation
+from infra.custody import rotation
+from infra.custody import standing as custody
+from infra.custody.ledger import Ledger
+from infra.custody.rotation import CustodyRefused, Progress, rotate
 from infra.keys import FileKeyProvider, KeyRing, KeyUnusable, version_of
-from infra.ledger import Ledger
-from infra.log import Log, may_pass
-from infra.rotation import CustodyRefused, Progress, rotate
-from infra.writer import Writer
+from infra.writing.log import Log, may_pass
+from infra.writing.writer import Writer
 from tests.conftest import Database
 from tests.works import CARE_PLAN_NEED, called, work
 

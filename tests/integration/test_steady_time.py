@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from infra.steady import TOLERANCE, SteadyTime
-from infra.write_metrics import WriteMetrics
-from infra.writer import Writer
+from infra.writing.metrics import WriteMetrics
+from infra.writing.steady import TOLERANCE, SteadyTime
+from infra.writing.writer import Writer
 from tests.conftest import Database
 from tests.works import CARE_PLAN_NEED, called, work
 

@@ -12,8 +12,8 @@ from domain.care_plan import NeedRaised
 from domain.facts import CARE_PLAN
 from domain.pathway import DiagnosisAgreed
 from domain.times import LONDON, Occurred, Precision, at, on
-from infra.work import Act
-from infra.writer import Writer
+from infra.writing.work import Act
+from infra.writing.writer import Writer
 from tests.conftest import Database
 from tests.leaves import leaf
 from tests.works import PATHWAY, PROVENANCE, called, message, part, work

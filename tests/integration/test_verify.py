@@ -12,7 +12,7 @@ from infra.evidence.notes import Signer, Verifier
 from infra.evidence.outside import Outside
 from infra.evidence.tiles import LogName, Tiles
 from infra.evidence.walk import Finding
-from infra.writer import Writer
+from infra.writing.writer import Writer
 from tests.conftest import Database
 from tests.records import Ward
 from tests.signing import PRIVATE, fill, signed, tampering, verifier

@@ -11,9 +11,9 @@ from domain.appointment import AppointmentBooked
 from domain.care_plan import AcceptSupport, NeedRaised, RaiseNeed
 from domain.facts import CARE_PLAN, Category, Target
 from domain.pathway import DiagnosisAgreed
-from infra.batch import Batch
-from infra.log import Appended, Known, Log, Stale
-from infra.writer import Writer
+from infra.writing.batch import Batch
+from infra.writing.log import Appended, Known, Log, Stale
+from infra.writing.writer import Writer
 from tests.conftest import Database
 from tests.works import PATHWAY, called, message, part, work
 
@@ -43,7 +43,7 @@ class TellingLog(Log):
 @pytest.fixture(autouse=True)
 def nobody_follows(monkeypatch: pytest.MonkeyPatch) -> None:
     """An idle writer would catch up meanwhile, and be neither stale nor behind."""
-    monkeypatch.setattr("infra.writer._FOLLOW_SECONDS", 600)
+    monkeypatch.setattr("infra.writing.writer._FOLLOW_SECONDS", 600)
 
 
 @contextmanager

@@ -10,9 +10,9 @@ from domain.facts import CARE_PLAN, PATIENT
 from domain.identity import PatientReference
 from domain.pathway import DiagnosisAgreed
 from domain.patient import DemographicsRecorded, Identifier, Name
-from infra.arrays import accept_columns, integers, texts, uuids
-from infra.work import Outcome
-from infra.writer import Writer
+from infra.writing.arrays import accept_columns, integers, texts, uuids
+from infra.writing.work import Outcome
+from infra.writing.writer import Writer
 from tests.conftest import Database
 from tests.works import MARIA, PATHWAY, work
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psycopg.adapt import PyFormat, Transformer
 
-from infra.arrays import Column, booleans, byteas, integers, moments, texts, uuids
+from infra.writing.arrays import Column, booleans, byteas, integers, moments, texts, uuids
 
 
 def dumped(values: list[Any]) -> bytes:

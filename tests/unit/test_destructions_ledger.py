@@ -7,8 +7,8 @@ from uuid import uuid4
 import orjson
 import pytest
 
+from infra.custody.ledger import Destruction, Ledger, LedgerBroken
 from infra.keys import FileKeyProvider
-from infra.ledger import Destruction, Ledger, LedgerBroken
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 

@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 from domain.care_plan import StrengthNoted
 from domain.facts import Category
 from domain.stream import Stream
-from infra.holdings import Holdings
+from infra.writing.holdings import Holdings
 from tests.builders import plan_of
 
 # Room for some ten streams of two events.

@@ -5,7 +5,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from infra.key_providers import key_provider
+from infra.custody.providers import key_provider
 from infra.keys import CURRENT, OPEN, RETIRED, FileKeyProvider, KeyRing, KeyUnusable, version_of
 from infra.settings import Settings, SettingsError
 

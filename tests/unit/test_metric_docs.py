@@ -6,7 +6,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from consumers.ingest_metrics import IngestMetrics
-from infra.write_metrics import WriteMetrics
+from infra.writing.metrics import WriteMetrics
 
 PAGE = Path(__file__).parents[2] / "docs" / "ingest.md"
 

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from infra.steady import DOUBTED_SECONDS, TOLERANCE, SteadyTime
+from infra.writing.steady import DOUBTED_SECONDS, TOLERANCE, SteadyTime
 
 START = datetime(2026, 3, 1, 9, tzinfo=UTC)
 

@@ -5,8 +5,8 @@ from threading import Timer
 
 import pytest
 
-from infra.turns import SMALL, Job, Turn, Turns
-from infra.work import Outcome, Work
+from infra.writing.turns import SMALL, Job, Turn, Turns
+from infra.writing.work import Outcome, Work
 from tests.works import message
 
 DONE = Outcome("recorded", b"{}", None, None, 1)

@@ -7,9 +7,9 @@ from uuid import UUID
 import psycopg
 
 from domain.retention import RetentionHoldLifted, RetentionHoldPlaced
+from infra.custody.ledger import Ledger
+from infra.custody.reapplying import unapplied
 from infra.keys import KeyVersion, ManagedKeyProvider
-from infra.ledger import Ledger
-from infra.reapplying import unapplied
 
 Connection = psycopg.Connection[Any]
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from infra.arrays import booleans, byteas, integers, moments, texts, uuids
+from infra.writing.arrays import booleans, byteas, integers, moments, texts, uuids
 
 # Stream, version, patient, type, occurred at, precision's letter, payload, key.
 EventRow: TypeAlias = tuple[UUID, int, UUID, str, datetime, str, bytes, UUID]

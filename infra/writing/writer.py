@@ -16,17 +16,17 @@ import psycopg
 import structlog
 
 from domain.stream import Stream
-from infra.attempt import Attempt, aside_of
-from infra.desk import Desk, MonthlyKey
-from infra.heeding import Destructions
-from infra.holdings import Holdings
+from infra.custody.heeding import Destructions
 from infra.keys import KeyRing
-from infra.log import Appended, Fenced, Known, Log, Stale, may_pass
-from infra.prefetch import Prefetch
-from infra.steady import SteadyTime
-from infra.turns import Job, Turn, Turns
-from infra.work import NOT_STORABLE, Outcome, Work
-from infra.write_metrics import WriteMetrics
+from infra.writing.attempt import Attempt, aside_of
+from infra.writing.desk import Desk, MonthlyKey
+from infra.writing.holdings import Holdings
+from infra.writing.log import Appended, Fenced, Known, Log, Stale, may_pass
+from infra.writing.metrics import WriteMetrics
+from infra.writing.prefetch import Prefetch
+from infra.writing.steady import SteadyTime
+from infra.writing.turns import Job, Turn, Turns
+from infra.writing.work import NOT_STORABLE, Outcome, Work
 
 log = structlog.get_logger(__name__)
 

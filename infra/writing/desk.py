@@ -13,12 +13,12 @@ from domain.merging import Merged, Unmerged
 from domain.patient import Identifier, IdentifierLinked
 from domain.persons import Merge
 from domain.stream import Decided, Stream
-from infra.batch import Batch
-from infra.holdings import Holdings
 from infra.keys import DataKey, KeyRing
-from infra.log import SUPPRESSED
 from infra.payloads import PRECISION_LETTERS, seal
-from infra.work import Act, Conclusion, OffsetMove, Part, PartOutcome, Work
+from infra.writing.batch import Batch
+from infra.writing.holdings import Holdings
+from infra.writing.log import SUPPRESSED
+from infra.writing.work import Act, Conclusion, OffsetMove, Part, PartOutcome, Work
 
 STALE_PRECONDITION = "stale-precondition"
 KEY_DESTROYED = "key-destroyed"

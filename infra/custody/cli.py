@@ -15,13 +15,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 
 from domain.retention import LiftRetentionHold, PlaceRetentionHold
-from infra import custody, destruction, holds, reapplying, rotation
-from infra.key_providers import key_provider, ledger
+from infra.custody import destruction, holds, reapplying, rotation
+from infra.custody import standing as custody
+from infra.custody.providers import key_provider, ledger
+from infra.custody.rotation import CustodyRefused
 from infra.keys import KeyRing
-from infra.log import Log
-from infra.rotation import CustodyRefused
 from infra.settings import Role, Settings, load_settings
-from infra.writer import Writer
+from infra.writing.log import Log
+from infra.writing.writer import Writer
 
 keys_cli = typer.Typer(no_args_is_help=True, help="Keys: how they stand, rotation, holds, destruction.")
 console = Console()

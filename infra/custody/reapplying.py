@@ -11,10 +11,10 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from domain.retention import KeyDestroyed
-from infra import copies, destruction
+from infra.custody import copies, destruction
+from infra.custody.ledger import Destruction, Ledger, LedgerBroken
+from infra.custody.rotation import CustodyRefused, Progress
 from infra.keys import KeyRing
-from infra.ledger import Destruction, Ledger, LedgerBroken
-from infra.rotation import CustodyRefused, Progress
 
 Connection = psycopg.Connection[Any]
 

@@ -7,9 +7,9 @@ from uuid import UUID, uuid4
 
 from domain.facts import PATIENT, Agent, Command, Provenance
 from domain.times import Occurred
-from infra.rotation import CustodyRefused
-from infra.work import Act, Conclusion, Part, PartOutcome, Work
-from infra.writer import Writer
+from infra.custody.rotation import CustodyRefused
+from infra.writing.work import Act, Conclusion, Part, PartOutcome, Work
+from infra.writing.writer import Writer
 
 SOURCE = "custody"
 

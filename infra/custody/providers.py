@@ -4,8 +4,8 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import cast
 
+from infra.custody.ledger import Ledger
 from infra.keys import FileKeyProvider, ManagedKeyProvider
-from infra.ledger import Ledger
 from infra.settings import Settings, SettingsError
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
-from infra.work import Outcome, Work
+from infra.writing.work import Outcome, Work
 
 # Jobs with more works than this give way: they come from a batch, behind which a person must not wait.
 SMALL = 16

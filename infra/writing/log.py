@@ -10,10 +10,10 @@ import psycopg
 
 from domain.facts import Recorded
 from domain.persons import Merge
-from infra.arrays import accept_columns, byteas, uuids
-from infra.batch import PLACES, Batch
 from infra.keys import DataKey, KeyRing, KeyUnusable
 from infra.payloads import COLUMNS, recorded
+from infra.writing.arrays import accept_columns, byteas, uuids
+from infra.writing.batch import PLACES, Batch
 
 FENCED = "PCP01"
 # Stands for whoever had an identifier before their key was destroyed.

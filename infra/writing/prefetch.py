@@ -8,10 +8,10 @@ from domain.annotation import Move
 from domain.facts import Category, Command
 from domain.identity import PatientReference
 from domain.stream import Stream, category_told
-from infra.holdings import Holdings
 from infra.keys import KeyRing
-from infra.log import SUPPRESSED, Found, Loaded, Log
-from infra.work import Act, Part, Work
+from infra.writing.holdings import Holdings
+from infra.writing.log import SUPPRESSED, Found, Loaded, Log
+from infra.writing.work import Act, Part, Work
 
 
 class _Wanted(NamedTuple):

@@ -9,9 +9,9 @@ import time
 import psycopg
 import structlog
 
-from infra.holdings import Holdings
 from infra.keys import KeyRing
-from infra.log import Log
+from infra.writing.holdings import Holdings
+from infra.writing.log import Log
 
 log = structlog.get_logger(__name__)
 

@@ -9,8 +9,8 @@ from uuid import UUID
 import psycopg
 
 from domain.patient import NHS_NUMBER, Identifier
+from infra.custody.rotation import Progress
 from infra.keys import KeyRing, KeyUnusable
-from infra.rotation import Progress
 
 Connection = psycopg.Connection[Any]
 

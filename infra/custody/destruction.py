@@ -18,11 +18,11 @@ from domain.persons import Merge, Persons
 from domain.retention import DestroyKey
 from domain.stream import Stream
 from domain.times import Occurred
-from infra import copies
+from infra.custody import copies
+from infra.custody.ledger import Destruction, Ledger
+from infra.custody.rotation import CustodyRefused, Progress
 from infra.keys import KeyRing
-from infra.ledger import Destruction, Ledger
 from infra.payloads import COLUMNS, in_clear, recorded
-from infra.rotation import CustodyRefused, Progress
 
 Connection = psycopg.Connection[Any]
 

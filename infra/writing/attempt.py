@@ -2,9 +2,9 @@
 
 from typing import NamedTuple
 
-from infra.desk import Desk
-from infra.log import ReceiptRow
-from infra.work import SAME_ID_OTHER_CONTENT, Conclusion, Outcome, Work
+from infra.writing.desk import Desk
+from infra.writing.log import ReceiptRow
+from infra.writing.work import SAME_ID_OTHER_CONTENT, Conclusion, Outcome, Work
 
 _CONTRADICTION = Outcome(SAME_ID_OTHER_CONTENT, b"", None, None, 0, known=True)
 
