@@ -5,7 +5,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-fail() { echo "setup: $1" >&2; exit 1; }
+# Not to standard output, which belongs to the command that needs the environment: `make -s token` prints a token alone.
+say() { echo "setup: $1" >&2; }
+fail() { say "$1"; exit 1; }
 
 find_python() {
     local candidate
@@ -22,7 +24,7 @@ make_environment() {
     local python
     .venv/bin/python -c 'import pip' 2>/dev/null && return
     python=$(find_python)
-    echo "setup: making .venv with $("$python" --version)"
+    say "making .venv with $("$python" --version)"
     "$python" -m venv --clear .venv || fail "venv cannot be made (Debian: apt-get install python3-venv)"
 }
 
@@ -35,7 +37,7 @@ install() {
     if have_uv && .venv/bin/uv pip sync --quiet --require-hashes --python .venv/bin/python requirements-dev.lock; then
         return
     fi
-    echo "setup: uv could not install; going on with pip, which takes a minute or more"
+    say "uv could not install; going on with pip, which takes a minute or more"
     .venv/bin/python -m pip install --quiet --require-hashes -r requirements-dev.lock ||
         fail "the packages could not be installed; the lines above say why"
 }
@@ -57,7 +59,7 @@ main() {
     rm -f "$done"
     install
     stamp > "$done"
-    echo "setup: .venv is ready"
+    say ".venv is ready"
 }
 
 case "${1:-}" in

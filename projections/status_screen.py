@@ -6,10 +6,11 @@ from typing import Annotated, Any, NamedTuple
 
 import psycopg
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from infra.settings import load_settings
@@ -107,20 +108,22 @@ def _people(parked: int) -> str:
 
 
 def _served(look: Look) -> Table:
-    table = Table("projection", "served from")
-    for column in ("version", "position", "behind", "seconds", "events/s"):
+    """Fits a terminal of eighty columns: the table that is served begins with its projection's name."""
+    table = Table(Column("served from", no_wrap=True), box=SIMPLE_HEAD)
+    for column in ("position", "behind", "seconds", "events/s"):
         table.add_column(column, justify="right")
-    table.add_column("leader")
+    table.add_column("leader", no_wrap=True)
     for each in look.served:
         style = "red" if each.seconds > _STALE_SECONDS or each.leader is None else ""
         rate = f"{look.rates.get(each.projection, 0.0):,.0f}"
-        numbers = (str(each.version), f"{each.position:,}", f"{each.behind:,}", f"{each.seconds:.1f}", rate)
-        table.add_row(each.projection, each.table, *numbers, each.leader or "nobody", style=style)
+        numbers = (f"{each.position:,}", f"{each.behind:,}", f"{each.seconds:.1f}", rate)
+        leader = (each.leader or "nobody").removeprefix("projections ")
+        table.add_row(each.table, *numbers, leader, style=style)
     return table
 
 
 def _others(others: list[Other]) -> Table:
-    table = Table("also there", "state", "position", "progress", "", "left")
+    table = Table(Column("also there", no_wrap=True), "state", "position", "progress", "", "left", box=SIMPLE_HEAD)
     for each in others:
         place = "" if each.position is None else f"{each.position:,}"
         if each.state != "building":
