@@ -43,8 +43,10 @@ def read(database: Database, seed: int, ended: Event) -> list[int]:
                 continue
             is_vain = choice.random() < 0.5
             with reader.transaction(force_rollback=is_vain):
-                ids = [reader.execute(_NOTE, note(choice)).fetchone()[0] for _ in range(3)]  # type: ignore[index]
-                time.sleep(choice.uniform(0, 0.3))
+                ids = []
+                for _ in range(3):  # others read in between, so that ids do not come in the order of transactions
+                    ids += [reader.execute(_NOTE, note(choice)).fetchone()[0]]  # type: ignore[index]
+                    time.sleep(choice.uniform(0, 0.1))
             committed += [] if is_vain else ids
     return committed
 
