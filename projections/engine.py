@@ -118,7 +118,9 @@ class Engine:
             yield [each for each in standing if each.position == at], room.get(at, self._most)
 
     def close(self) -> None:
+        """What was held is forgotten with the connection: the next one may lead to a log that was restored."""
         self._led.clear()
+        self._keeper.forget()
         if self._connection is not None:
             self._connection.close()
             self._connection = None

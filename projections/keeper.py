@@ -61,6 +61,7 @@ class Keeper:
     def forget(self) -> None:
         """Everything held, since what is stored is not what was believed."""
         self._histories.clear()
+        self._following = Following()
 
     def _fold_alone(
         self, connection: Connection, turn: "_Turn", people: Gathered, batch: Batch, parked: set[UUID]

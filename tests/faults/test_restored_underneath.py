@@ -1,5 +1,6 @@
-"""A database that is put back to an earlier moment under a running writer, and grows on before that writer looks."""
+"""A database that is put back to an earlier moment under running processes, and grows on before these look."""
 
+import time
 from contextlib import closing
 
 import psycopg
@@ -7,7 +8,12 @@ import pytest
 
 from domain.care_plan import NeedRaised
 from domain.facts import CARE_PLAN
+from infra.writing.work import Work
 from infra.writing.writer import Writer
+from projections.engine import Engine
+from projections.keeper import Advance
+from projections.plan import PLAN
+from projections.upkeep import verify
 from tests.conftest import Database
 from tests.signing import tampering
 from tests.works import CARE_PLAN_NEED, called, work
@@ -61,3 +67,40 @@ def test_an_identifier_of_the_lost_log_may_be_another_persons(database: Database
     with psycopg.connect(database.url("auditor"), autocommit=True) as auditor:
         rows = auditor.execute(query, [[kept.position, told.position - 1, told.position]]).fetchall()
     assert rows[0] != rows[1] == rows[2]
+
+
+def test_an_engine_folds_nothing_of_the_lost_log(database: Database, writer: Writer) -> None:
+    with closing(an_engine(database)) as engine:
+        kept = writer.submit(work("1", CARE_PLAN_NEED))
+        writer.submit(need("2", "lost"))
+        engine.catch_up()
+        put_back(database, kept.position)
+        with tampering(database) as superuser:
+            superuser.execute("update read.checkpoints set position = %s", [kept.position])
+        with closing(Writer(database.log(), database.keys)) as another, closing(an_engine(database)) as other:
+            another.submit(need("3", "found"))
+            other.catch_up()
+            last = another.submit(need("4", "last"))
+        run_through(engine, last.position)
+    with database.connect("projector") as connection:
+        assert verify(connection, database.keys, PLAN, lambda *_: None) == []
+
+
+def an_engine(database: Database) -> Engine:
+    return Engine(lambda: database.connect("projector"), database.keys, [PLAN])
+
+
+def need(key: str, name: str) -> Work:
+    return work(key, (CARE_PLAN, NeedRaised(need=name, concern="sleep")))
+
+
+def run_through(engine: Engine, position: int) -> None:
+    """As its process runs it, with whatever its connection has come to."""
+    reached: list[int] = []
+    give_up = time.monotonic() + 20
+
+    def advanced(advance: Advance) -> None:
+        reached.append(advance.through)
+
+    engine.run(lambda: bool(reached and reached[-1] >= position) or time.monotonic() > give_up, advanced)
+    assert reached[-1] >= position
