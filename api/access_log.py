@@ -9,9 +9,9 @@ from api.answers import json_response
 from api.cursors import Cursors, link_to_next
 from api.documents import wait_for
 from api.subjects import AccessViewer
-from projections.accesses import Access
-from projections.folding import NOT_RECORDED, Document
-from projections.past import Audience
+from projections.folds.folding import NOT_RECORDED, Document
+from projections.past.moments import Audience
+from projections.reading.accesses import Access
 
 _NEWEST = 2**62
 

@@ -32,7 +32,7 @@ from api.services import Shared, opened
 from infra.settings import Settings
 from infra.version import version
 from infra.writing.metrics import WriteMetrics
-from projections.accesses import Progress
+from projections.reading.accesses import Progress
 
 _OF_STAFF = (
     *(plans.clinical, pathways.clinical, corrections.routes, merges.routes, evidence.routes),

@@ -14,8 +14,8 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from api.services import Shared
 from api.subjects import Searcher
-from projections.changes import Change, Changes
-from projections.reading import Reader
+from projections.reading.changes import Change, Changes
+from projections.reading.reads import Reader
 
 _PAUSE_SECONDS = 0.25
 _HEARTBEAT_SECONDS = 15

@@ -25,7 +25,7 @@ from domain.facts import Agent, Command, Provenance, Recorded, Target
 from domain.history import effective
 from domain.times import at
 from infra.writing.work import SAME_ID_OTHER_CONTENT, Act, Conclusion, Outcome, Part, PartOutcome, Work
-from projections.past import Audience
+from projections.past.moments import Audience
 
 SOURCE = "/api/v1"
 _REFUSED = "refused"

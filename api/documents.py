@@ -11,16 +11,16 @@ from starlette.responses import Response
 from api.answers import Answer, computed, respond
 from api.problems import ApiProblem
 from api.subjects import CareViewer, Subject
-from projections.audit_trail import AUDIT_TRAIL
 from projections.catalogue import STORED
-from projections.folding import Document, Projection
-from projections.past import Audience, Moment
-from projections.patient_index import PATIENT_INDEX
-from projections.plan import PLAN
-from projections.reading import HeldBack
-from projections.record import RECORD
-from projections.replay import replay
-from projections.treatment_summary import TREATMENT_SUMMARY
+from projections.folds.audit_trail import AUDIT_TRAIL
+from projections.folds.folding import Document, Projection
+from projections.folds.patient_index import PATIENT_INDEX
+from projections.folds.plan import PLAN
+from projections.folds.record import RECORD
+from projections.folds.treatment_summary import TREATMENT_SUMMARY
+from projections.past.moments import Audience, Moment
+from projections.past.replay import replay
+from projections.reading.reads import HeldBack
 
 _LONGEST_WAIT_SECONDS = 2.0
 _POLL_SECONDS = 0.05

@@ -11,7 +11,7 @@ from api.problems import ApiProblem, invalid_parameter
 from api.services import Services
 from api.subjects import Subject, Viewing
 from infra.evidence.export import EvidenceBroken
-from projections.evidence import Made, OlderUnknown
+from projections.reading.evidence import Made, OlderUnknown
 
 _WORDS_ARE_FOR = (Role.CLINICIAN, Role.AUDITOR)
 

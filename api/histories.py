@@ -16,13 +16,13 @@ from api.problems import invalid_parameter
 from api.subjects import AuditViewer, CareViewer, Subject
 from domain import times
 from domain.facts import Recorded
-from projections.audit_trail import AUDIT_TRAIL
-from projections.differences import Change, difference
-from projections.folding import Document
-from projections.past import History, Moment
-from projections.replay import replay, steps
-from projections.why import why
-from projections.wording import in_words
+from projections.folds.audit_trail import AUDIT_TRAIL
+from projections.folds.differences import Change, difference
+from projections.folds.folding import Document
+from projections.past.moments import History, Moment
+from projections.past.replay import replay, steps
+from projections.past.why import why
+from projections.words.wording import in_words
 
 _YEARS = range(1900, 2201)  # beyond them arithmetic on time zones leaves the calendar
 

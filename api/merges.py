@@ -14,7 +14,7 @@ from api.problems import ApiProblem
 from api.subjects import ByKeeper, Intent, Keeper, Subject
 from domain.facts import PATIENT, Command, Recorded
 from domain.merging import MergeInto, ReceiveMerge, ReleaseMerge, UnmergeFrom
-from projections.merging import preview
+from projections.reading.merging import preview
 
 routes = APIRouter(tags=["correct"], prefix="/merges")
 

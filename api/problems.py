@@ -20,8 +20,8 @@ from starlette.responses import Response
 from infra.evidence.export import EvidenceBroken
 from infra.keys import KeyUnusable
 from infra.writing.writer import WriterStopped
-from projections.evidence import NotYetSealed
-from projections.reading import HeldBack, Refused
+from projections.reading.evidence import NotYetSealed
+from projections.reading.reads import HeldBack, Refused
 
 MEDIA_TYPE = "application/problem+json"
 

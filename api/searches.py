@@ -14,9 +14,9 @@ from api.subjects import Searcher
 from domain.facts import PartialDate
 from domain.identity import is_valid_nhs_number
 from domain.patient import NHS_NUMBER, Identifier
-from projections.folding import Document
-from projections.patient_index import PATIENT_INDEX
-from projections.reading import Reader, Refused
+from projections.folds.folding import Document
+from projections.folds.patient_index import PATIENT_INDEX
+from projections.reading.reads import Reader, Refused
 
 _MOST = 20
 

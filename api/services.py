@@ -28,10 +28,10 @@ from infra.version import version
 from infra.writing.log import Log
 from infra.writing.metrics import WriteMetrics
 from infra.writing.writer import Writer
-from projections.accesses import Accesses
-from projections.changes import Changes
-from projections.evidence import Exports
-from projections.reading import Reading
+from projections.reading.accesses import Accesses
+from projections.reading.changes import Changes
+from projections.reading.evidence import Exports
+from projections.reading.reads import Reading
 
 _POOL_WAIT_SECONDS = 2.0
 

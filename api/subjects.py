@@ -15,8 +15,8 @@ from api.identity import Principal, Role
 from api.problems import ApiProblem
 from api.services import Services, Shared
 from domain.patient import NHS_NUMBER, Identifier
-from projections.past import Audience
-from projections.reading import Reader
+from projections.past.moments import Audience
+from projections.reading.reads import Reader
 
 _PURPOSES = {
     Role.PATIENT: "own-record",

@@ -39,7 +39,7 @@ from infra.supervisor import Supervisor, follow_make
 from infra.synthetic import simulate as hospitals
 from infra.synthetic.simulate import Sender, SendFailed, Told
 from infra.topics import TopicError
-from projections import evidence_cli
+from projections.commands import evidence as evidence_cli
 
 cli = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Run the development system; store, keys, tokens, demo people."

@@ -15,13 +15,18 @@ from infra.custody.reapplying import refuse_unapplied
 from infra.custody.rotation import CustodyRefused
 from infra.garbage import spare_what_is_held
 from infra.settings import load_settings
-from projections import parked_cli, past_cli, rebuild_cli, renewing, signalling, status_screen, upkeep
 from projections.catalogue import STORED
-from projections.engine import Engine
-from projections.histories import Gap
-from projections.running import EngineMetrics, SignalMetrics, until_told_to_stop
-from projections.shown import AsJson, console, named, print_json
-from projections.tools import Tools
+from projections.commands import parked as parked_cli
+from projections.commands import past as past_cli
+from projections.commands import rebuild as rebuild_cli
+from projections.commands import status_screen
+from projections.commands.shown import AsJson, console, named, print_json
+from projections.keeping.histories import Gap
+from projections.live import signalling, upkeep
+from projections.live.engine import Engine
+from projections.live.running import EngineMetrics, SignalMetrics, until_told_to_stop
+from projections.rebuild import renewing
+from projections.tables.tools import Tools
 
 cli = typer.Typer(no_args_is_help=True, help="The read side: run it, see how it stands, retry, verify, rebuild.")
 cli.add_typer(parked_cli.cli, name="parked")

@@ -23,7 +23,7 @@ from infra.settings import Settings
 from infra.writing.work import Act, Conclusion, Part, PartOutcome, Work
 from infra.writing.writer import Writer
 from projections.catalogue import PROJECTIONS
-from projections.engine import Engine
+from projections.live.engine import Engine
 from tests.conftest import Database
 
 MARCH = on(date(2026, 3, 1))

@@ -8,7 +8,7 @@ from uuid import UUID
 from domain.facts import CARE_PLAN, PATIENT, Agent, Category, Fact, Provenance, Recorded, Target
 from domain.persons import Merge, Persons
 from domain.times import Occurred, on
-from projections.past import History
+from projections.past.moments import History
 
 PATIENT_ID = UUID("00000000-0000-7000-8000-000000000001")
 FIRST_RECORDING = datetime(2026, 6, 1, 9, 0, tzinfo=UTC)

@@ -9,7 +9,7 @@ from domain.disclosure import as_seen_by_patient
 from domain.facts import Fact, Recorded, Target
 from domain.history import effective
 from projections.catalogue import PROJECTIONS
-from projections.folding import Document, fold_all, fold_in_order
+from projections.folds.folding import Document, fold_all, fold_in_order
 from tests.builders import in_turn, target_of
 
 Reading: TypeAlias = Callable[[Sequence[Recorded]], dict[str, Document]]

@@ -14,10 +14,10 @@ from infra.keys import FileKeyProvider, KeyRing
 from infra.writing.work import Work
 from infra.writing.writer import Writer
 from projections.catalogue import STORED
-from projections.engine import Engine
-from projections.folding import Projection
-from projections.rebuilding import Report, Terms, rebuild
-from projections.tools import Tools
+from projections.folds.folding import Projection
+from projections.live.engine import Engine
+from projections.rebuild.rebuilding import Report, Terms, rebuild
+from projections.tables.tools import Tools
 from tests.conftest import Database
 from tests.works import called, work
 

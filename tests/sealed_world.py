@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from infra.evidence import signing_key
 from infra.evidence.heads_keeper import HeadsKeeper, MadeHeads
 from infra.evidence.notes import Signer
-from projections.evidence import Exports, Made
-from projections.reading import Reader
+from projections.reading.evidence import Exports, Made
+from projections.reading.reads import Reader
 from tests.api_world import World
 from tests.conftest import Database
 from tests.signing import NAME, PRIVATE, signed

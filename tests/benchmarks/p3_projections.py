@@ -11,8 +11,8 @@ from consumers.messages import RawMessage
 from consumers.pipeline import Pipeline
 from infra.writing.writer import Writer
 from projections.catalogue import STORED
-from projections.engine import Engine
-from projections.keeper import Advance
+from projections.keeping.keeper import Advance
+from projections.live.engine import Engine
 from tests.benchmarks import stock
 from tests.benchmarks.figures import Figure, against, at_most, in_turns, percentile
 from tests.benchmarks.lab import Lab

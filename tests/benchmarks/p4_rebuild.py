@@ -12,10 +12,11 @@ from psycopg import sql
 from consumers.pipeline import Pipeline
 from infra.keys import FileKeyProvider
 from infra.writing.writer import Writer
-from projections import bulk, generations, rebuilding
 from projections.catalogue import STORED
-from projections.rebuilding import EVENTS_A_RANGE, Progress, Terms, rebuild
-from projections.tools import Tools
+from projections.rebuild import bulk, rebuilding
+from projections.rebuild.rebuilding import EVENTS_A_RANGE, Progress, Terms, rebuild
+from projections.tables import generations
+from projections.tables.tools import Tools
 from tests.benchmarks import stock
 from tests.benchmarks.figures import Figure, against, in_turns
 from tests.benchmarks.lab import Lab

@@ -16,10 +16,10 @@ from consumers.pipeline import Pipeline
 from infra.garbage import spare_what_is_held
 from infra.payloads import COLUMNS
 from infra.writing.writer import Writer
-from projections import generations
 from projections.catalogue import PROJECTIONS, STORED
-from projections.reading import Reader, Reading
-from projections.replay import steps
+from projections.past.replay import steps
+from projections.reading.reads import Reader, Reading
+from projections.tables import generations
 from tests.benchmarks.ballast import grow
 from tests.benchmarks.figures import Figure, at_most, times_at_most
 from tests.benchmarks.lab import Lab

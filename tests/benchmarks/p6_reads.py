@@ -16,9 +16,9 @@ from infra.children import free_port
 from infra.local_issuer import LocalIssuer
 from infra.settings import load_settings
 from infra.writing.writer import Writer
-from projections.care_team import CARE_TEAM
 from projections.catalogue import STORED
-from projections.engine import Engine
+from projections.folds.care_team import CARE_TEAM
+from projections.live.engine import Engine
 from tests.benchmarks.figures import Figure, against, at_most, in_turns, percentile
 from tests.benchmarks.lab import Lab
 from tests.benchmarks.traffic import fill, in_rounds, patients, reports

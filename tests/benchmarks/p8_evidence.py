@@ -27,10 +27,10 @@ from infra.evidence.outside import Outside
 from infra.evidence.signer import LogSigner
 from infra.evidence.tiles import LogName
 from infra.writing.writer import Writer
-from projections import generations
 from projections.catalogue import STORED
-from projections.evidence import Exports
-from projections.reading import Reader
+from projections.reading.evidence import Exports
+from projections.reading.reads import Reader
+from projections.tables import generations
 from tests.benchmarks.figures import Figure, at_most
 from tests.benchmarks.lab import Lab
 from tests.benchmarks.traffic import patients, reports

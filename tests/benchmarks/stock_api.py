@@ -16,9 +16,9 @@ from fastapi import FastAPI, Header, HTTPException, Response
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from infra.keys import FileKeyProvider, KeyRing
-from projections import documents
-from projections.care_team import CARE_TEAM
-from projections.plan import PLAN
+from projections.folds.care_team import CARE_TEAM
+from projections.folds.plan import PLAN
+from projections.tables import documents
 
 _PLAN, _TEAM = (f"read.{each.name}" for each in (PLAN, CARE_TEAM))
 _ACCESS = """insert into access.reads (patient_id, actor, role, organisation, purpose, outcome, projection)

@@ -14,8 +14,8 @@ from uuid import UUID
 import pytest
 from psycopg_pool import AsyncConnectionPool
 
-from projections.plan import PLAN
-from projections.reading import Reading, Served
+from projections.folds.plan import PLAN
+from projections.reading.reads import Reading, Served
 from tests.conftest import Database
 from tests.integration.test_engine_growth import differing
 from tests.integration.test_read_side import AUDITOR

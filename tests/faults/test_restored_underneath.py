@@ -10,10 +10,10 @@ from domain.care_plan import NeedRaised
 from domain.facts import CARE_PLAN
 from infra.writing.work import Work
 from infra.writing.writer import Writer
-from projections.engine import Engine
-from projections.keeper import Advance
-from projections.plan import PLAN
-from projections.upkeep import verify
+from projections.folds.plan import PLAN
+from projections.keeping.keeper import Advance
+from projections.live.engine import Engine
+from projections.live.upkeep import verify
 from tests.conftest import Database
 from tests.signing import tampering
 from tests.works import CARE_PLAN_NEED, called, work

@@ -14,11 +14,12 @@ from infra.keys import FileKeyProvider, KeyRing
 from infra.migrate import migrate, prepare
 from infra.postgres import EmbeddedPostgres
 from infra.settings import Role
-from projections import halting, standing
 from projections.catalogue import STORED
-from projections.engine import Engine
-from projections.plan import PLAN
-from projections.record import RECORD
+from projections.folds.plan import PLAN
+from projections.folds.record import RECORD
+from projections.live import standing
+from projections.live.engine import Engine
+from projections.tables import halting
 from tests.conftest import Database
 from tests.integration.test_engine_growth import differing
 from tests.processes import processes_of, until

@@ -12,8 +12,8 @@ from psycopg_pool import AsyncConnectionPool
 from api.changes import _stream
 from domain.facts import PATIENT
 from domain.patient import ProfessionalJoinedTeam
-from projections.changes import Changes
-from projections.reading import Reader
+from projections.reading.changes import Changes
+from projections.reading.reads import Reader
 from tests.conftest import Database
 from tests.integration.test_read_side import AUDITOR
 from tests.rebuilding import Site, site_of

@@ -31,11 +31,11 @@ from infra.writing.batch import Batch
 from infra.writing.log import Stale
 from infra.writing.work import Work
 from infra.writing.writer import Writer
-from projections import upkeep
-from projections.audit_trail import AUDIT_TRAIL
 from projections.catalogue import STORED
-from projections.engine import Engine
-from projections.folding import fold_all
+from projections.folds.audit_trail import AUDIT_TRAIL
+from projections.folds.folding import fold_all
+from projections.live import upkeep
+from projections.live.engine import Engine
 from tests.conftest import Database
 from tests.custody import REASON, agreed, carried_out, destroyed, ledger_in
 from tests.leaves import leaf

@@ -12,9 +12,9 @@ from domain.identity import PatientReference
 from domain.retention import KeyDestroyed
 from infra.writing.work import Act
 from infra.writing.writer import Writer
-from projections import upkeep
 from projections.catalogue import STORED
-from projections.engine import Engine
+from projections.live import upkeep
+from projections.live.engine import Engine
 from tests.builders import day, target_of
 from tests.conftest import Database
 from tests.samples import samples

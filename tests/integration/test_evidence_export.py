@@ -26,11 +26,11 @@ from infra.evidence.sealing import Measurements, Sealing
 from infra.evidence.signer import SigningRefused
 from infra.keys import FileKeyProvider
 from infra.writing.writer import Writer
-from projections import evidence_cli
 from projections.catalogue import PROJECTIONS
-from projections.engine import Engine
-from projections.evidence import NotYetSealed, OlderUnknown
-from projections.reading import Reader, Refused
+from projections.commands import evidence as evidence_cli
+from projections.live.engine import Engine
+from projections.reading.evidence import NotYetSealed, OlderUnknown
+from projections.reading.reads import Reader, Refused
 from tests.conftest import Database
 from tests.custody import destroyed
 from tests.outsider import Outsider, Verdict

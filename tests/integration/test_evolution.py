@@ -13,14 +13,14 @@ from domain.care_plan import GoalSet, NeedRaised, NeedResolved, ResolveNeed
 from domain.evolution import RETIRED
 from domain.facts import CARE_PLAN
 from infra.writing.writer import Writer
-from projections import upkeep
 from projections.catalogue import STORED
-from projections.engine import Engine
-from projections.past import Audience, Moment
-from projections.plan import PLAN
-from projections.record import RECORD
-from projections.replay import replay
-from projections.why import why
+from projections.folds.plan import PLAN
+from projections.folds.record import RECORD
+from projections.live import upkeep
+from projections.live.engine import Engine
+from projections.past.moments import Audience, Moment
+from projections.past.replay import replay
+from projections.past.why import why
 from tests.conftest import Database
 from tests.events import NHS_NUMBER, binary
 from tests.integration.test_read_side import AUDITOR, ask, catch_up, patient_id

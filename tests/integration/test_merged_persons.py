@@ -11,11 +11,12 @@ from domain.care_plan import NeedRaised
 from domain.facts import CARE_PLAN
 from domain.identity import PatientReference
 from infra.writing.writer import Writer
-from projections import parking, upkeep
 from projections.catalogue import STORED
-from projections.engine import Engine
-from projections.plan import PLAN
-from projections.reading import Reader, Refused, Served
+from projections.folds.plan import PLAN
+from projections.live import upkeep
+from projections.live.engine import Engine
+from projections.reading.reads import Reader, Refused, Served
+from projections.tables import parking
 from tests.conftest import Database
 from tests.integration.test_engine_growth import differing
 from tests.integration.test_read_side import AUDITOR, ask

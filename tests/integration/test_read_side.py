@@ -16,14 +16,14 @@ from domain.facts import CARE_PLAN
 from domain.pathway import DiagnosisAgreed, InformedOfOutcome, Told
 from infra.writing.writer import Writer
 from projections.catalogue import STORED
-from projections.engine import Engine
-from projections.folding import Projection
-from projections.histories import Gap
-from projections.past import Audience, Moment
-from projections.plan import PLAN
-from projections.reading import Reader, Reading, Refused
-from projections.record import RECORD
-from projections.replay import replay
+from projections.folds.folding import Projection
+from projections.folds.plan import PLAN
+from projections.folds.record import RECORD
+from projections.keeping.histories import Gap
+from projections.live.engine import Engine
+from projections.past.moments import Audience, Moment
+from projections.past.replay import replay
+from projections.reading.reads import Reader, Reading, Refused
 from tests.conftest import Database
 from tests.works import MARIA, PATHWAY, work
 

@@ -8,8 +8,8 @@ import orjson
 import pytest
 from typer.testing import CliRunner, Result
 
-from projections import parking
 from projections.__main__ import cli
+from projections.tables import parking
 from tests.conftest import Database
 from tests.rebuilding import Site, site_of
 

@@ -8,12 +8,14 @@ from uuid import UUID
 
 import pytest
 
-from projections import generations, parking, rebuilding, standing, upkeep
 from projections.catalogue import STORED
-from projections.plan import PLAN
-from projections.reading import Served
-from projections.rebuilding import NotRebuilt
-from projections.record import RECORD
+from projections.folds.plan import PLAN
+from projections.folds.record import RECORD
+from projections.live import standing, upkeep
+from projections.reading.reads import Served
+from projections.rebuild import rebuilding
+from projections.rebuild.rebuilding import NotRebuilt
+from projections.tables import generations, parking
 from tests.conftest import Database
 from tests.integration.test_engine_growth import differing
 from tests.integration.test_read_side import AUDITOR, ask

@@ -25,7 +25,7 @@ from infra.settings import DATABASE
 from infra.writing.log import Log
 from infra.writing.writer import Writer
 from projections.catalogue import STORED
-from projections.engine import Engine
+from projections.live.engine import Engine
 from tests.conftest import Database
 from tests.custody import agreed, carried_out, ledger_in, unheard
 from tests.events import NHS_NUMBER, binary, nhs_number

@@ -18,10 +18,11 @@ from domain.patient import AboutMeWritten
 from infra.kafka_broker import KafkaBroker
 from infra.settings import Settings
 from infra.topics import Topic, create_topics
-from projections import parking, rebuilding
 from projections.catalogue import STORED
-from projections.plan import PLAN
-from projections.signalling import Signal, Signalling, has_turn, run
+from projections.folds.plan import PLAN
+from projections.live.signalling import Signal, Signalling, has_turn, run
+from projections.rebuild import rebuilding
+from projections.tables import parking
 from tests.conftest import Database
 from tests.processes import until
 from tests.rebuilding import Site, site_of

@@ -10,11 +10,12 @@ import pytest
 from domain.care_plan import NeedRaised
 from domain.facts import CARE_PLAN
 from infra.writing.writer import Writer
-from projections import parking, upkeep
 from projections.catalogue import STORED
-from projections.engine import Engine
-from projections.folding import Projection
-from projections.plan import PLAN
+from projections.folds.folding import Projection
+from projections.folds.plan import PLAN
+from projections.live import upkeep
+from projections.live.engine import Engine
+from projections.tables import parking
 from tests.conftest import Database
 from tests.integration.test_read_side import catch_up, patient_id
 from tests.works import work

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from domain.annotation import MarkedInError
 from domain.facts import Recorded
 from projections.catalogue import PROJECTIONS
-from projections.differences import difference
-from projections.folding import Document, fold_all
+from projections.folds.differences import difference
+from projections.folds.folding import Document, fold_all
 from tests.builders import Happening, recorded
 from tests.strategies import happenings, histories
 

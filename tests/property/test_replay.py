@@ -11,12 +11,12 @@ from domain.facts import Recorded
 from domain.history import Growing, effective
 from domain.pathway import PerformanceStatusAssessed
 from projections.catalogue import PROJECTIONS
-from projections.differences import difference
-from projections.folding import Document, fold_all
-from projections.past import is_restricted
-from projections.person import withholding
-from projections.replay import steps
-from projections.unfolding import Unfolding
+from projections.folds.differences import difference
+from projections.folds.folding import Document, fold_all
+from projections.folds.person import withholding
+from projections.folds.unfolding import Unfolding
+from projections.past.moments import is_restricted
+from projections.past.replay import steps
 from tests.builders import past_of, recorded
 from tests.strategies import REPORTABLE, happenings, histories
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from domain.facts import Recorded
 from projections.catalogue import PROJECTIONS
-from projections.folding import NOT_RECORDED, Projection, fold_in_order
-from projections.past import Audience, Moment, Shown, shown
-from projections.why import Why, last_set, why
+from projections.folds.folding import NOT_RECORDED, Projection, fold_in_order
+from projections.past.moments import Audience, Moment, Shown, shown
+from projections.past.why import Why, last_set, why
 from tests.builders import past_of
 from tests.property.test_replay import annotated
 from tests.strategies import histories

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from api.edge import Measurements
 from consumers.ingest_metrics import IngestMetrics
-from projections.running import EngineMetrics, SignalMetrics
+from projections.live.running import EngineMetrics, SignalMetrics
 
 FOLDER = Path(__file__).parents[2] / "infra" / "dashboards"
 RUNBOOK = (Path(__file__).parents[2] / "docs" / "runbook.md").read_text()

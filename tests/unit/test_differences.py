@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from projections.differences import difference
+from projections.folds.differences import difference
 
 
 @pytest.mark.parametrize(

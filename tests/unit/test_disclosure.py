@@ -33,9 +33,9 @@ from domain.pathway import (
 from domain.patient import AboutMeWritten, CareLeadNamed, CareLeadRole
 from domain.referral import ReferralReceived
 from projections.catalogue import PROJECTIONS
-from projections.folding import NOT_RECORDED
-from projections.past import Audience, Moment
-from projections.replay import replay
+from projections.folds.folding import NOT_RECORDED
+from projections.past.moments import Audience, Moment
+from projections.past.replay import replay
 from tests.builders import PATIENT_ID, WRITTEN_BY_PATIENT, day, in_turn, past_of, recorded, target_of
 from tests.given import given, reading_as_clinician, reading_as_patient
 

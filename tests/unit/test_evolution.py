@@ -17,9 +17,9 @@ from domain.facts import CARE_PLAN, NotAllowed, Recorded
 from domain.history import Growing, effective
 from domain.pathway import PerformanceStatusAssessed
 from projections.catalogue import PROJECTIONS
-from projections.folding import fold_all
-from projections.replay import steps
-from projections.unfolding import Unfolding
+from projections.folds.folding import fold_all
+from projections.folds.unfolding import Unfolding
+from projections.past.replay import steps
 from tests.builders import PATIENT_ID, in_turn, past_of, pathway
 from tests.older import OLDER
 

@@ -7,8 +7,8 @@ from uuid import UUID
 from domain.annotation import Corrected, MarkedInError, MovedAway
 from domain.facts import Agent, Provenance, Recorded
 from domain.pathway import DiagnosisAgreed
-from projections.audit_trail import AUDIT_TRAIL
-from projections.folding import fold_all
+from projections.folds.audit_trail import AUDIT_TRAIL
+from projections.folds.folding import fold_all
 from tests.builders import day, in_turn, pathway, recorded
 
 AGREED = DiagnosisAgreed(icd10="C50.9", name="Breast cancer")

@@ -39,8 +39,8 @@ from domain.patient import (
     RestrictionApplied,
     RestrictionLifted,
 )
-from projections.folding import fold_all
-from projections.plan import PLAN
+from projections.folds.folding import fold_all
+from projections.folds.plan import PLAN
 from tests.builders import PATIENT_ID, plan_of
 
 PLAN_STREAM = CARE_PLAN.stream_id(PATIENT_ID)

@@ -44,8 +44,8 @@ from domain.referral import (
     ReferralTransferredToProvider,
 )
 from domain.times import parse
-from projections.folding import fold_all
-from projections.record import RECORD
+from projections.folds.folding import fold_all
+from projections.folds.record import RECORD
 from tests.builders import PATIENT_ID, in_turn, pathway, recorded, target_of
 
 MORNING = datetime(2026, 1, 12, 9, 30, tzinfo=UTC)

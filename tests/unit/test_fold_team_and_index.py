@@ -22,9 +22,9 @@ from domain.patient import (
     RestrictionLifted,
 )
 from domain.referral import ReferralReceived, ReferralRejected
-from projections.care_team import CARE_TEAM
-from projections.folding import Projection, fold_all
-from projections.patient_index import PATIENT_INDEX
+from projections.folds.care_team import CARE_TEAM
+from projections.folds.folding import Projection, fold_all
+from projections.folds.patient_index import PATIENT_INDEX
 from tests.builders import PATIENT_ID, day, recorded, target_of
 
 NOBODY = Provenance(source="test", source_event_id="1")

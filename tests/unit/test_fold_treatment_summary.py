@@ -24,8 +24,8 @@ from domain.pathway import (
 )
 from domain.patient import CareLeadNamed, CareLeadRole, DemographicsRecorded, Name, RestrictionApplied
 from domain.times import parse
-from projections.folding import fold_all
-from projections.treatment_summary import TREATMENT_SUMMARY
+from projections.folds.folding import fold_all
+from projections.folds.treatment_summary import TREATMENT_SUMMARY
 from tests.builders import PATIENT_ID, in_turn, pathway, recorded, target_of
 
 AGREED = DiagnosisAgreed(icd10="C50.9", name="Breast cancer", laterality=Coding(system="s", code="L", display="Left"))

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 LINTER = Path(sys.executable).parent / "lint-imports"
 LAYERS = "a layer imports only what is below it"
 PURE_DOMAIN = "the rules know no server, socket or database"
+READ_SIDE = "folds know no table, tables no engine, what clients read no process that writes it"
 
 VIOLATIONS = [
     (LAYERS, "domain", "import infra"),
@@ -22,6 +23,8 @@ VIOLATIONS = [
     (LAYERS, "domain", "def late() -> None:\n    import api"),
     (PURE_DOMAIN, "domain", "import psycopg"),
     (PURE_DOMAIN, "domain", "from kafka import KafkaConsumer"),
+    (READ_SIDE, "projections/folds", "from projections.tables import documents"),
+    (READ_SIDE, "projections/reading", "from projections.live import engine"),
 ]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from projections.catalogue import PROJECTIONS
-from projections.folding import Projection, fold_all
+from projections.folds.folding import Projection, fold_all
 
 DOCUMENTED = (Path(__file__).parents[2] / "docs" / "projections.md").read_text()
 

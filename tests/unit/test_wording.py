@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from domain.catalogue import FACTS
 from domain.evolution import Several
 from domain.facts import Fact
-from projections.wording import SENTENCES, in_words
+from projections.words.wording import SENTENCES, in_words
 from tests.samples import samples
 from tests.strategies import facts
 

@@ -1,0 +1,1 @@
+"""What `python -m projections` and `python -m infra evidence` offer to operators and auditors."""

@@ -1,0 +1,114 @@
+"""The audit trail: every event as recorded, in the order of recording, with who, when, where from and what became
+of it. Nothing is left out: events marked in error or corrected stay, and say so."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any
+
+from domain import annotation
+from domain.evolution import Several
+from domain.facts import Provenance, Recorded
+from domain.history import is_ahead
+from domain.retention import KeyDestroyed
+from projections.folds.folding import NOT_RECORDED, Document, Entry, Handlers, Part, Projection, explicit
+from projections.words.wording import in_words
+
+STANDS, DESTROYED = "stands", "destroyed"
+# Found amiss, not refused: it is said to have occurred well after it was recorded, and sorts at its recording.
+AHEAD = "occurred-after-recording"
+_GONE = ("marked-in-error", "moved-away")
+_PROVENANCE = tuple(Provenance.model_fields)
+
+
+@dataclass
+class Trail:
+    lines: list[Document] = field(default_factory=list)
+    # Where an event's line stands.
+    places: dict[str, int] = field(default_factory=dict)
+    # What is recorded in one batch has one time, and putting times into words costs most of a line.
+    recording: tuple[datetime | None, str] = (None, "")
+    # Annotations of events that are not in this part of the history.
+    early: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+
+
+def _line(trail: Trail, fact: Any, entry: Entry) -> bool:
+    event, is_gone = entry.event, isinstance(fact, annotation.Destroyed)
+    line = {
+        **dict.fromkeys(_PROVENANCE, NOT_RECORDED),
+        **entry.provenance,
+        "event": entry.because,
+        "position": event.position,
+        "kind": fact.was if is_gone or isinstance(fact, Several) else fact.stored,
+        "text": in_words(fact),
+        "occurred": entry.occurred,
+        "precision": event.occurred.precision.value,
+        "recorded_at": _recorded_at(trail, event),
+        "standing": DESTROYED if is_gone else STANDS,
+        "annotated_by": [],
+        "findings": [AHEAD] if is_ahead(event) else [],
+        "because": entry.because,
+    }
+    trail.places[entry.because] = len(trail.lines)
+    trail.lines.append(line)
+    for standing, by in trail.early.pop(entry.because, ()):
+        _annotation(trail, entry.because, standing, by)
+    return True
+
+
+def _recorded_at(trail: Trail, event: Recorded) -> str:
+    if event.recorded_at != trail.recording[0]:
+        trail.recording = (event.recorded_at, event.recorded_at.isoformat())
+    return trail.recording[1]
+
+
+def _marked_in_error(trail: Trail, fact: annotation.MarkedInError, entry: Entry) -> None:
+    for version in fact.versions:
+        _annotation(trail, f"{entry.stream}/{version}", "marked-in-error", entry.because)
+
+
+def _moved_away(trail: Trail, fact: annotation.MovedAway, entry: Entry) -> None:
+    for version in fact.versions:
+        _annotation(trail, f"{entry.stream}/{version}", "moved-away", entry.because)
+
+
+def _corrected(trail: Trail, fact: annotation.Corrected, entry: Entry) -> None:
+    _annotation(trail, f"{entry.stream}/{fact.version}", "corrected", entry.because)
+    place = trail.places[entry.because]
+    trail.lines[place] = trail.lines[place] | {"replacement": explicit(fact.replacement)}
+
+
+def _key_destroyed(trail: Trail, _: KeyDestroyed, entry: Entry) -> None:
+    """When and by whom is in this line; the lines whose content it took say so."""
+    trail.lines = [
+        line | {"annotated_by": [entry.because]} if line["standing"] == DESTROYED else line for line in trail.lines
+    ]
+
+
+def _annotation(trail: Trail, event: str, standing: str, by: str) -> None:
+    """What does not stand here any more stays so, whatever is corrected in it."""
+    place = trail.places.get(event)
+    if place is None:
+        trail.early.setdefault(event, []).append((standing, by))
+        return
+    line = trail.lines[place]
+    if line["standing"] not in _GONE:
+        line = line | {"standing": standing}
+    trail.lines[place] = line | {"annotated_by": [*line["annotated_by"], by]}
+
+
+HANDLERS: Handlers = MappingProxyType(
+    {
+        annotation.MarkedInError: _marked_in_error,
+        annotation.MovedAway: _moved_away,
+        annotation.Corrected: _corrected,
+        KeyDestroyed: _key_destroyed,
+    }
+)
+
+
+def document(trail: Trail) -> Document:
+    return {"lines": list(trail.lines)}
+
+
+AUDIT_TRAIL = Projection("audit_trail", 1, (Part(Trail, HANDLERS, document, _line),), input="recorded")

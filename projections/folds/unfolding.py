@@ -1,0 +1,204 @@
+"""The same folds, one event after the other, doing only what each event touches.
+
+Every part of a projection grows by itself, by the events that it heeds. Most events stand at the end of the effective
+history. One that stands earlier folds anew, from a copy of the state before it, those parts that heeded a later one;
+an annotation folds all anew. Whatever arrives, the documents are those of `fold_all`.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+
+from domain.facts import Fact, Recorded
+from domain.history import Growing
+from projections.folds.differences import Change, between
+from projections.folds.folding import Document, Entry, Part, Projection, State, entries_of, nothing
+
+# Events of a part between two copies of its state, and how many copies are kept.
+_COPIED_EVERY = 8
+_COPIES = 6
+
+
+def changes(projections: Sequence[Projection], recorded: Iterable[Recorded]) -> list[list[Change]]:
+    """What each event changed in all documents; `recorded` is everything of one person in order of recording."""
+    unfolding = Unfolding(projections)
+    found: list[list[Change]] = []
+    before: dict[str, Document] = {}
+    for event in recorded:
+        moved = unfolding.add(event)
+        named = moved if before else unfolding.folds
+        found.append([change for fold in named for change in fold.changes(before.get(fold.projection.name))])
+        before.update((fold.projection.name, fold.document()) for fold in named)
+    return found
+
+
+def in_order(projection: Projection, history: Iterable[Recorded]) -> list[Document]:
+    """The document of no event, and that after each of exactly these in this order."""
+    fold = Fold(projection)
+    documents = [fold.document()]
+    for entry in entries_of(history):
+        for strand in fold.strands:
+            if strand.part.heeds(type(entry.fact)) and strand.insert(entry, ()):
+                fold.renew(strand)
+        documents.append(fold.document())
+    return documents
+
+
+class Unfolding:
+    """The projections of one person, to which events are added in order of recording."""
+
+    def __init__(self, projections: Sequence[Projection]) -> None:
+        self.projections = tuple(projections)
+        self.folds = [Fold(each) for each in projections]
+        self._growing = Growing()
+        self._standing: list[Entry] = []
+        self._by_position: dict[int, Entry] = {}
+        self._streams: dict[int, str] = {}
+        self._heeding: dict[type[Fact], list[tuple[Fold, Strand]]] = {}
+
+    def add(self, event: Recorded) -> "list[Fold]":
+        """The folds whose documents may have changed. What raises in a fold leaves all of this of no use."""
+        entry = self._by_position[event.position] = Entry(event, self._stream(event))
+        place = self._growing.add(event)
+        if place is None:
+            self._standing = [self._entry(each) for each in self._growing.events]
+            return self._annotated(entry)
+        later = {id(each) for each in self._standing[place:]}
+        self._standing.insert(place, entry)
+        moved: list[Fold] = []
+        for fold, strand in self._heeds(type(entry.fact)):
+            if strand.insert(entry, later if fold.is_of_standing else ()):
+                fold.renew(strand)
+                if fold not in moved:
+                    moved.append(fold)
+        return moved
+
+    @property
+    def size(self) -> int:
+        """How many events were added."""
+        return len(self._by_position)
+
+    def documents(self) -> dict[str, Document]:
+        return {fold.projection.name: fold.document() for fold in self.folds}
+
+    def _stream(self, event: Recorded) -> str:
+        """A person has many events in few streams; putting a UUID into words costs as much as a small handler."""
+        words = self._streams.get(event.stream_id.int)
+        if words is None:
+            words = self._streams[event.stream_id.int] = str(event.stream_id)
+        return words
+
+    def _heeds(self, fact: type[Fact]) -> "list[tuple[Fold, Strand]]":
+        found = self._heeding.get(fact)
+        if found is None:
+            found = [(fold, strand) for fold in self.folds for strand in fold.strands if strand.part.heeds(fact)]
+            self._heeding[fact] = found
+        return found
+
+    def _annotated(self, entry: Entry) -> "list[Fold]":
+        """What stood before may have changed anywhere."""
+        for fold in self.folds:
+            for strand in fold.strands:
+                if fold.is_of_standing:
+                    strand.anew(self._standing)
+                elif strand.part.heeds(type(entry.fact)):
+                    strand.insert(entry, ())
+                fold.renew(strand)
+        return list(self.folds)
+
+    def _entry(self, event: Recorded) -> Entry:
+        """A corrected event differs from what was recorded at its position."""
+        entry = self._by_position[event.position]
+        return entry if entry.fact is event.fact else Entry(event, entry.stream)
+
+
+class Fold:
+    """One projection of one person."""
+
+    def __init__(self, projection: Projection) -> None:
+        self.projection = projection
+        self.is_of_standing = projection.input == "effective"
+        self.strands = [Strand(part, self.is_of_standing) for part in projection.parts]
+        self._members = {name: each for part in projection.parts for name, each in nothing(part).items()}
+        self._renewed: set[Strand] = set()
+        self._document = projection.document(self._members.copy())
+
+    def document(self) -> Document:
+        if self._renewed:
+            for strand in self._renewed:
+                self._members.update(strand.members())
+            self._renewed.clear()
+            self._document = self.projection.document(self._members.copy())
+        return self._document
+
+    def changes(self, before: Document | None) -> list[Change]:
+        return between(f"/{self.projection.name}", before, self.document())
+
+    def renew(self, strand: "Strand") -> None:
+        """What this strand makes may be other than it was."""
+        self._renewed.add(strand)
+
+
+class Strand:
+    """One part with the events that it heeded, in their order, and (where some may come late) copies of its state
+    from before, so that it need not fold anew from the start."""
+
+    __slots__ = ("_copies", "_entries", "_is_copied", "_state", "part")
+
+    def __init__(self, part: Part, is_copied: bool) -> None:
+        self.part = part
+        self._is_copied = is_copied
+        self._entries: list[Entry] = []
+        self._state: State | None = None
+        self._copies: list[tuple[int, State]] = []
+
+    def insert(self, entry: Entry, later: Collection[int]) -> bool:
+        """Adds an entry before those of whose `id` is in `later`; whether what this makes may have changed."""
+        entries = self._entries
+        place = len(entries)
+        while place and id(entries[place - 1]) in later:
+            place -= 1
+        if place == len(entries):
+            return self._apply(entry)
+        entries.insert(place, entry)
+        self._again(place)
+        return True
+
+    def anew(self, standing: Sequence[Entry]) -> None:
+        self._entries = [entry for entry in standing if self.part.heeds(type(entry.fact))]
+        self._again(0)
+
+    def members(self) -> Document:
+        return nothing(self.part) if self._state is None else self.part.members(self._state)
+
+    def _again(self, place: int) -> None:
+        """Folds what stands at `place` and after it."""
+        while self._copies and self._copies[-1][0] > place:
+            self._copies.pop()
+        start, state = self._copies[-1] if self._copies else (0, None)
+        entries = self._entries
+        self._entries = entries[:start]
+        self._state = None if state is None else _copy(state)
+        for entry in entries[start:]:
+            self._apply(entry)
+
+    def _apply(self, entry: Entry) -> bool:
+        part, fact = self.part, entry.fact
+        state = self._state
+        if state is None:
+            state = self._state = part.initial()
+        handler = part.handlers.get(type(fact))
+        changed = part.every is not None and part.every(state, fact, entry)
+        if handler is not None:
+            handler(state, fact, entry)
+            changed = True
+        self._entries.append(entry)
+        if self._is_copied and len(self._entries) % _COPIED_EVERY == 0:
+            self._copies = [*self._copies[1 - _COPIES :], (len(self._entries), _copy(state))]
+        return changed
+
+
+def _copy(state: State) -> State:
+    """What stands in a state's lists and dicts is never changed, only they are; a state is a dataclass of such."""
+    copied = object.__new__(type(state))
+    for name, value in vars(state).items():
+        setattr(copied, name, value.copy() if isinstance(value, dict | list) else value)
+    return copied

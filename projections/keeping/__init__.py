@@ -1,0 +1,1 @@
+"""Bringing tables of documents forward along the log, person by person."""

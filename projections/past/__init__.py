@@ -1,0 +1,1 @@
+"""What was known when: documents at any moment, and why a field says what it says."""

@@ -1,0 +1,1 @@
+"""What clients read: documents, histories, accesses, changes, evidence; each noted in the access log."""

@@ -1,0 +1,1 @@
+"""Facts as people read them: sentences and parts of sentences."""
