@@ -14,6 +14,7 @@ from psycopg import sql
 
 from infra.evidence import rows
 from infra.evidence.checkpoints import Checkpoint, open_checkpoint, unverified_checkpoint
+from infra.evidence.heads_audit import KeptHeads
 from infra.evidence.merkle import root
 from infra.evidence.notes import NoteRefused, Verifier
 from infra.evidence.outside import Outside
@@ -130,8 +131,8 @@ class Audit:
     progress: Progress
     audited: list[Audited] = field(default_factory=list)
 
-    def run(self, kept: Sequence[Kept]) -> Found:
-        """Everything that is wrong, as it is met."""
+    def run(self, kept: Sequence[Kept], heads: KeptHeads | None = None) -> Found:
+        """Everything that is wrong, as it is met; of the heads too, where it is said where they are kept."""
         with self.connect() as copying, self.connect() as asking:
             for each in kept:
                 # In this order, so that what is signed and appended meanwhile does not look as if it were missing.
@@ -143,6 +144,8 @@ class Audit:
                     yield Finding("notes", each.log, each.newest + 1, what)
             for name in _ORDERED:
                 yield from self._in_order(copying, asking, name)
+            if heads is not None:
+                yield from heads.audit(copying, asking, self._counted)
             yield from _merges(asking)
             yield from _unsealed(asking)
 

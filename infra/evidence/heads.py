@@ -123,8 +123,13 @@ def indexed(entries: Iterable[bytes]) -> tuple[Index, bytes]:
             roots.append(root_of_whole(b"".join([leaf_hash(each) for each in group])))
         else:
             last = group
-    peaks = Peaks().extend(roots).hashes + Peaks().extend(leaf_hash(each) for each in last).hashes
-    return Index(size, tuple(firsts), tuple(roots)), Peaks(size, peaks).root()
+    return Index(size, tuple(firsts), tuple(roots)), root_over(roots, [leaf_hash(each) for each in last])
+
+
+def root_over(groups: Sequence[bytes], rest: Sequence[bytes]) -> bytes:
+    """From the roots of the whole groups, and the leaf hashes of the entries after them, fewer than a group."""
+    peaks = Peaks().extend(groups).hashes + Peaks().extend(rest).hashes
+    return Peaks(len(groups) * GROUP + len(rest), peaks).root()
 
 
 class HeadProofs:

@@ -7,14 +7,19 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from infra.children import free_port
 from infra.evidence import signing_key
 from infra.evidence.checkpoints import open_checkpoint
-from infra.evidence.notes import Verifier
+from infra.evidence.heads import sign_heads
+from infra.evidence.notes import Signer, Verifier
+from infra.evidence.topic import CheckpointTopic
+from infra.kafka_broker import KafkaBroker
 from infra.settings import Role
+from infra.topics import Topic, create_topics
 from tests.conftest import Database
 from tests.signing import fill, tampering
 
@@ -82,7 +87,49 @@ def test_sign_show_and_verify(operator: Operator, database: Database) -> None:
     assert json.loads(verified.stdout)["logs"][0] == {
         "log": "events", "leaves": 20, "checkpoints": 2, "through": 20, "former": 0
     }  # fmt: skip
-    assert "Everything is as it was recorded" in operator("verify").stdout
+    told_of = json.loads(verified.stdout)
+    assert (told_of["heads"], told_of["topic"]) == (
+        {"signed": 1, "recomputed": 1, "through": 20, "former": 0}, False
+    )  # fmt: skip
+    shown = operator("verify").stdout
+    assert "Everything is as it was recorded" in shown
+    assert "1 were signed, the last of 20 events; 1 were made anew" in " ".join(shown.split())
+
+
+def test_a_copy_of_the_heads_is_compared_too(operator: Operator, database: Database) -> None:
+    fill(database, 1, 20)
+    operator("checkpoint")
+    (operator.folder / "copy").write_bytes((operator.folder / "notes" / "heads.checkpoint").read_bytes())
+    with tampering(database) as superuser:
+        superuser.execute("delete from log.heads")
+    (operator.folder / "notes" / "heads.checkpoint").unlink()
+    for journal in (operator.folder / "notes" / "heads").iterdir():
+        journal.unlink()
+    verified = operator("verify", "--json", "--checkpoint", str(operator.folder / "copy"))
+    assert verified.returncode == 1
+    assert "heads of 20 events are kept outside, and the database does not have them" in verified.stdout
+
+
+@pytest.mark.kafka
+def test_what_was_published_is_compared_too(operator: Operator, database: Database, kafka_broker: KafkaBroker) -> None:
+    name = f"test-{uuid4().hex[:12]}"
+    connection = {"bootstrap_servers": kafka_broker.bootstrap}
+    operator.environment |= {"KAFKA_BOOTSTRAP": kafka_broker.bootstrap, "CHECKPOINTS_TOPIC": name}
+    fill(database, 1, 20)
+    (silent,) = json.loads(operator("verify", "--json").stdout)["findings"]
+    assert silent["what"] == f"the topic was not compared: {name}: there is no such topic"
+    create_topics(connection, [Topic(name, partitions=1, configuration={"retention.ms": "-1"})])
+    operator("checkpoint")
+    verified = operator("verify", "--json")
+    assert (verified.returncode, json.loads(verified.stdout)["topic"]) == (0, True)
+
+    signer = Signer(NAME, signing_key.read(operator.folder / "key.pem"))
+    exports = Signer(f"{NAME}/exports", signing_key.read(operator.folder / "exports.pem")).verifier
+    topic = CheckpointTopic(connection, name)
+    topic.publish(f"{NAME}/heads", sign_heads(signer, 3, bytes(32), 30, exports))
+    topic.close()
+    found = json.loads(operator("verify", "--json").stdout)["findings"]
+    assert {(each["check"], each["position"]) for each in found} == {("heads", 30), ("heads", 21)}
 
 
 def test_what_is_wrong_is_named(operator: Operator, database: Database) -> None:
@@ -110,7 +157,8 @@ def test_a_restore_is_refused_until_an_operator_opens_a_new_epoch(operator: Oper
     assert "nothing to open anew" in untouched.stderr
     with tampering(database) as superuser:
         superuser.execute("delete from log.events where position > 10")
-        superuser.execute("delete from log.checkpoints")
+        for table in ("checkpoints", "heads", "heads_index", "patient_heads"):
+            superuser.execute(f"delete from log.{table}")
     refused = operator("checkpoint")
     assert refused.returncode == 1
     assert refused.stderr == "error: events: 10 leaves, and 20 were signed\n"
