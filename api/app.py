@@ -61,8 +61,9 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     app.include_router(searches.routes)
     for module in _OF_PATIENT:
-        app.include_router(module.routes, prefix="/v1/me")
+        # what is asked most stands first: routes are tried in their order
         app.include_router(module.routes, prefix="/v1/patients/{patient_id}")
+        app.include_router(module.routes, prefix="/v1/me")
     for of_staff in _OF_STAFF:
         app.include_router(of_staff, prefix="/v1/patients/{patient_id}")
     for other in (changes, events, operations, published, log_proofs):

@@ -7,6 +7,7 @@ that sends it back with a position is told when that position is void. Cursors a
 
 import re
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import psycopg
@@ -18,6 +19,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.problems import ApiProblem, response
 
 HEADER = "X-Log-Epoch"
+# Most requests have none of these.
+_HEEDED = frozenset((HEADER.lower().encode(), b"if-match", b"if-none-match"))
 _ASK_SECONDS = 5.0
 _MARK_LENGTH = 12
 _TAG = re.compile(r'"([\x21\x23-\x7e]*?)(?:\.e([0-9a-f]{12}))?"')
@@ -62,13 +65,14 @@ class Epochs:
 
         async def marked(message: Message) -> None:
             if message["type"] == "http.response.start":
-                _mark(MutableHeaders(raw=message["headers"]), mark)
+                message["headers"] = _marked(message["headers"], mark)
             await send(message)
 
-        if _is_void(Headers(scope=scope), mark):
-            await response(ApiProblem("another-epoch"))(scope, receive, marked)
-            return
-        _unmark(scope, mark)
+        if any(name in _HEEDED for name, _ in scope["headers"]):
+            if _is_void(Headers(scope=scope), mark):
+                await response(ApiProblem("another-epoch"))(scope, receive, marked)
+                return
+            _unmark(scope, mark)
         await self._app(scope, receive, marked)
 
 
@@ -86,8 +90,10 @@ def _unmark(scope: Scope, mark: str) -> None:
             headers[name] = _TAG.sub(lambda tag: f'"{tag[1]}"' if tag[2] in (None, mark) else '""', headers[name])
 
 
-def _mark(headers: MutableHeaders, mark: str) -> None:
-    headers[HEADER] = mark
-    tag = headers.get("etag", "")
-    if tag.startswith('"'):
-        headers["etag"] = f'{tag[:-1]}.e{mark}"'
+def _marked(headers: Iterable[tuple[bytes, bytes]], mark: str) -> list[tuple[bytes, bytes]]:
+    told = [(name, _tag(value, mark) if name == b"etag" else value) for name, value in headers]
+    return [*told, (HEADER.lower().encode(), mark.encode())]
+
+
+def _tag(value: bytes, mark: str) -> bytes:
+    return value[:-1] + f'.e{mark}"'.encode() if value.startswith(b'"') else value

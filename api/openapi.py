@@ -4,9 +4,10 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, iter_route_contexts
 
 from api.problems import MEDIA_TYPE, PROBLEMS
+from api.subjects import Allowing, allowing
 
 _DESCRIPTION = """The Personalised Cancer Plan: every diagnosis, appointment, referral and plan edit as an event, and
 the documents that are built from them. Answers about a patient carry the positions of the log that they hold
@@ -20,6 +21,7 @@ _POSITIONS = {
     "X-Lag-Seconds": "For how long the oldest of them has waited.",
     "ETag": "Strong; for If-None-Match here, and for If-Match with commands.",
 }
+_BEARER = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
 _ALWAYS = ("invalid-request", "too-large", "internal", "busy")
 _SECURED = ("invalid-token", "forbidden")
 _COMMANDS = ("not-allowed", "precondition-failed", "idempotency-key-reused")
@@ -41,19 +43,35 @@ def description(app: FastAPI) -> dict[str, Any]:
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     schemas["Problem"] = _problem_schema()
+    document["components"]["securitySchemes"] = {"bearer": _BEARER}
+    guards = _guards(app)
     for path, operations in document["paths"].items():
         for method in _METHODS:
             if method in operations:
-                _complete(path, method, operations[method])
+                _complete(path, method, operations[method], guards.get((method, path)))
     return document
 
 
-def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
+def _guards(app: FastAPI) -> dict[tuple[str, str], Allowing]:
+    """By method and path, for each operation that some role is needed for."""
+    return {
+        (method.lower(), context.path_format or ""): guard
+        for context in iter_route_contexts(app.routes)
+        if isinstance(context.original_route, APIRoute)
+        for guard in allowing(context.dependant)
+        for method in context.methods or ()
+    }
+
+
+def _complete(path: str, method: str, operation: dict[str, Any], guard: Allowing | None) -> None:
+    if guard is not None:
+        operation["security"] = [{"bearer": []}]
+        operation["parameters"] = [*operation.get("parameters", []), *map(dict, guard.parameters)]
     if path.startswith(_PATIENT):
         where = {"name": "patient_id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
         operation["parameters"] = [where, *operation.get("parameters", [])]
     is_of_patient = path.startswith((_PATIENT, "/v1/me"))
-    codes = [*_ALWAYS, *(_SECURED if "security" in operation else ())]
+    codes = [*_ALWAYS, *(_SECURED if guard is not None else ())]
     if path.startswith("/v1/"):
         codes.append("another-epoch")
     if "{" in path or is_of_patient or path in _MAY_NOT_BE_THERE:

@@ -101,9 +101,13 @@ async def opened(
                 await run_in_threadpool(writer.close)
 
 
-async def of_request(request: Request) -> Services:
+def services_of(request: Request) -> Services:
     services: Services = request.app.state.services
     return services
+
+
+async def of_request(request: Request) -> Services:
+    return services_of(request)
 
 
 Shared = Annotated[Services, Depends(of_request)]

@@ -5,15 +5,16 @@ is refused before anything is known of the patient; a patient who is not theirs 
 """
 
 import re
-from typing import Annotated, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, NamedTuple
 from uuid import UUID
 
-from fastapi import Depends, Header, Query, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi import Depends, Header, Request
+from fastapi.dependencies.models import Dependant
 
 from api.identity import Principal, Role
-from api.problems import ApiProblem
-from api.services import Services, Shared
+from api.problems import ApiProblem, invalid_parameter
+from api.services import Services, services_of
 from domain.patient import NHS_NUMBER, Identifier
 from projections.past.moments import Audience
 from projections.reading.reads import Reader
@@ -28,12 +29,8 @@ _ANY_PATIENT = (Role.AUDITOR, Role.PRIVACY_OFFICER)
 _KEY = re.compile(r"[A-Za-z0-9._-]{8,255}")
 _MOST_POSITION = 2**62
 
-Bearer = Annotated[
-    HTTPAuthorizationCredentials | None,
-    Depends(HTTPBearer(bearerFormat="JWT", scheme_name="bearer", auto_error=False)),
-]
-AtLeast = Annotated[int | None, Query(alias="min-position", ge=0, le=_MOST_POSITION)]
-AtLeastHeader = Annotated[int | None, Header(alias="X-Min-Position", ge=0, le=_MOST_POSITION)]
+_POSITION_SCHEMA = {"type": "integer", "minimum": 0, "maximum": _MOST_POSITION}
+_AT_LEAST = (("query", "min-position"), ("header", "X-Min-Position"))
 
 
 class Subject(NamedTuple):
@@ -62,13 +59,19 @@ class Intent(NamedTuple):
 
 
 class Allowing:
-    """A verified person or system in one of `roles`. Raises ApiProblem invalid-token, forbidden."""
+    """A verified person or system in one of `roles`. Raises ApiProblem invalid-token, forbidden.
+
+    Takes nothing but the request: each parameter and each dependency of a dependency costs every request some forty
+    microseconds. What the description says of it is here in `parameters` and, that a token is needed, in openapi.py.
+    """
+
+    parameters: ClassVar[tuple[Mapping[str, Any], ...]] = ()
 
     def __init__(self, *roles: Role) -> None:
         self.roles = roles
 
-    async def __call__(self, request: Request, services: Shared, _: Bearer) -> Principal:
-        return await self.principal(request, services)
+    async def __call__(self, request: Request) -> Principal:
+        return await self.principal(request, services_of(request))
 
     async def principal(self, request: Request, services: Services) -> Principal:
         principal = await services.identity.principal(request.headers.get("authorization"))
@@ -77,20 +80,38 @@ class Allowing:
         return principal
 
 
+def allowing(dependant: Dependant) -> Iterator[Allowing]:
+    """Those that a request of this endpoint must pass; of a public one none."""
+    if isinstance(dependant.call, Allowing):
+        yield dependant.call
+    for each in dependant.dependencies:
+        yield from allowing(each)
+
+
 class AllowingReader(Allowing):
     """The same, as who reads: for questions that concern no single patient."""
 
-    async def __call__(self, request: Request, services: Shared, _: Bearer) -> Reader:  # type: ignore[override]  # a dependency is called by its own annotations
-        return _reader(await self.principal(request, services), None, request)
+    async def __call__(self, request: Request) -> Reader:  # type: ignore[override]  # a dependency is called by its own annotations
+        return _reader(await self.principal(request, services_of(request)), None, request)
 
 
 class Viewing(Allowing):
-    async def __call__(  # type: ignore[override]  # as above
-        self, request: Request, services: Shared, _: Bearer,
-        at_least: AtLeast = None, at_least_header: AtLeastHeader = None,
-    ) -> Subject:  # fmt: skip
-        subject = await self.subject(request, services)
-        return subject._replace(at_least=max(at_least or 0, at_least_header or 0) or None)
+    """Raises ApiProblem invalid-request too."""
+
+    parameters = tuple(
+        {
+            "name": name,
+            "in": place,
+            "required": False,
+            "schema": _POSITION_SCHEMA,
+            "description": "Answer no earlier than with this position of the log.",
+        }
+        for place, name in _AT_LEAST
+    )
+
+    async def __call__(self, request: Request) -> Subject:  # type: ignore[override]  # as above
+        at_least = _at_least(request)
+        return (await self.subject(request, services_of(request)))._replace(at_least=at_least)
 
     async def subject(self, request: Request, services: Services) -> Subject:
         principal = await self.principal(request, services)
@@ -106,12 +127,14 @@ class Viewing(Allowing):
 class Acting(Viewing):
     """Raises ApiProblem idempotency-key-missing too."""
 
+    parameters = ()
+
     async def __call__(  # type: ignore[override]  # as above
-        self, request: Request, services: Shared, _: Bearer,
+        self, request: Request,
         idempotency_key: Annotated[str | None, Header(description="Required; one for each request.")] = None,
         if_match: Annotated[str | None, Header(description="ETag of a read: nothing newer may stand.")] = None,
     ) -> Intent:  # fmt: skip
-        subject = await self.subject(request, services)
+        subject = await self.subject(request, services_of(request))
         if idempotency_key is None or not _KEY.fullmatch(idempotency_key):
             raise ApiProblem("idempotency-key-missing")
         return Intent(subject, idempotency_key, if_match)
@@ -134,6 +157,18 @@ async def _own_id(principal: Principal, services: Services) -> UUID | None:
     claimed = Identifier(system=NHS_NUMBER, value=principal.nhs_number or "")
     digest = services.keys.identifier_digest(claimed)
     return await services.accesses.claimed(digest, principal.birth_date or "")
+
+
+def _at_least(request: Request) -> int | None:
+    query = request.query_params if request.scope["query_string"] else {}
+    told = ((name, (query if place == "query" else request.headers).get(name)) for place, name in _AT_LEAST)
+    return max((_position(name, each) for name, each in told if each is not None), default=0) or None
+
+
+def _position(name: str, told: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,19}", told) or int(told) > _MOST_POSITION:
+        raise invalid_parameter(name, "is not a position of the log")
+    return int(told)
 
 
 def _uuid(text: str) -> UUID | None:

@@ -73,7 +73,7 @@ VERDICT = """
         select case when exists (select from log.merges m where m.patient_id = %(patient)s::uuid)
                     then log.person_of(%(patient)s::uuid, {at}) else %(patient)s::uuid end as patient_id
     ),
-    verdict as (
+    verdict as materialized (
         select q.patient_id,
                (exists (select from log.keys k where k.patient_id = q.patient_id)
                 or %(any)s::boolean and exists (select from log.destructions d
@@ -110,10 +110,12 @@ _DOCUMENT = sql.SQL(  # only constants of this module
     + NOTED
     + """
     select a.allowed, a.body, a.through_position, a.key_id, a.wrapped, a.since_position,
-           {at}, (select coalesce(max(position), 0) from log.events), a.patient_id, a.version,
+           s.position, (select coalesce(max(position), 0) from log.events), a.patient_id, a.version,
            (select extract(epoch from clock_timestamp() - recorded_at)::float8
-              from log.events where position = {at} + 1)
-      from answer a, noted"""
+              from log.events where position = s.position + 1)
+      from answer a
+      cross join noted
+      left join read.serving s on s.projection = %(projection)s::text"""
 )
 
 

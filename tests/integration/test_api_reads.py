@@ -76,6 +76,15 @@ def test_min_position_waits_and_then_says_so(world: World, maria: UUID) -> None:
     assert world.get(f"/v1/patients/{maria}/plan", world.staff(), **{"min-position": position}).status_code == 200
 
 
+@pytest.mark.parametrize("told", ["-1", "1.5", "", "٣", str(2**62 + 1), "9" * 30])
+def test_what_is_no_position_is_refused_with_the_name_of_where_it_stood(world: World, maria: UUID, told: str) -> None:
+    by_query = world.get(f"/v1/patients/{maria}/plan", world.staff(), **{"min-position": told})
+    assert (by_query.status_code, by_query.json()["errors"][0]["parameter"]) == (400, "min-position")
+    if told.isascii():
+        by_header = world.get(f"/v1/patients/{maria}/plan", {**world.staff(), "X-Min-Position": told})
+        assert (by_header.status_code, by_header.json()["errors"][0]["parameter"]) == (400, "X-Min-Position")
+
+
 def test_held_back_documents_are_not_served_to_anyone(world: World, maria: UUID) -> None:
     with world.database.connect("projector") as connection:
         connection.execute(

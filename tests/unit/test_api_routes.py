@@ -1,19 +1,17 @@
 """Every route: who may call it, whether it is documented, and which are public."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
-from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from api.app import create_app
 from api.identity import Role
 from api.openapi import description
 from api.problems import PROBLEMS
-from api.subjects import Allowing
+from api.subjects import allowing
 from infra.settings import Settings
 
 DOCS = Path(__file__).parents[2] / "docs" / "api.md"
@@ -49,13 +47,6 @@ def roles(app: FastAPI) -> dict[str, set[Role]]:
     return found
 
 
-def allowing(dependant: Dependant) -> Iterator[Allowing]:
-    if isinstance(dependant.call, Allowing):
-        yield dependant.call
-    for each in dependant.dependencies:
-        yield from allowing(each)
-
-
 def test_the_public_routes_are_these_and_no_others(app: FastAPI) -> None:
     assert {route for route, allowed in roles(app).items() if not allowed} == PUBLIC
 
@@ -64,6 +55,18 @@ def test_each_route_is_documented_with_its_roles(app: FastAPI) -> None:
     rows = re.findall(r"^\| `([A-Z]+ /[^`]*)` \| ([^|]*) \|", DOCS.read_text(encoding="utf-8"), flags=re.MULTILINE)
     documented = {route: {name.strip() for name in told.split(",")} - {"public"} for route, told in rows}
     assert documented == {route: {str(role) for role in allowed} for route, allowed in roles(app).items()}
+
+
+def test_the_description_asks_for_a_token_wherever_a_role_is_needed(app: FastAPI) -> None:
+    document = description(app)
+    secured = {
+        f"{method.upper()} {path}"
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+        if operation.get("security") == [{"bearer": []}]
+    }
+    assert secured == {re.sub(r":path}", "}", route) for route, allowed in roles(app).items() if allowed}
+    assert document["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
 
 
 def test_each_problem_is_documented_with_its_status() -> None:
