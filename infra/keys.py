@@ -224,7 +224,7 @@ class KeyRing:
 def _open(cipher: AESGCM, sealed: bytes, context: bytes) -> bytes:
     try:
         return cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], context)
-    except InvalidTag:
+    except (InvalidTag, ValueError):  # the latter where it is too short to be one
         raise KeyUnusable("a sealed value does not open: wrong key, wrong place, or altered") from None
 
 

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 
 from domain.retention import LiftRetentionHold, PlaceRetentionHold
-from infra.custody import destruction, holds, reapplying, rotation
+from infra.custody import destruction, holds, reapplying, renewal, rotation
 from infra.custody import standing as custody
 from infra.custody.providers import key_provider, ledger
 from infra.custody.rotation import CustodyRefused
@@ -51,6 +51,7 @@ def status(as_json: AsJson = False) -> None:
             table.add_row(str(each.patient_id), each.state, people, _time(each.carried_out_at or each.due_at))
         console.print(table)
     console.print(f"{found.held} records are held. {found.unapplied} destructions are to be applied again.")
+    console.print(f"{found.renewing} keys of months are to be renewed, since something under them was destroyed.")
 
 
 @keys_cli.command()
@@ -120,6 +121,7 @@ def destroy(
         else:
             with _progress("Looking through messages", hidden=as_json) as told:
                 done = destruction.carry_out(connection, keys, ledger(settings), patient, told)
+                renewal.renew(connection, keys, told)
             said = (
                 f"Destroyed, at position {done.position}; {done.copies} messages were removed. "
                 "Backups from before hold the wrapped key until `keys rotate` retires what wrapped it."

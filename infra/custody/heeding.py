@@ -34,7 +34,7 @@ class Destructions:
             return
         self._next = time.monotonic() + _EVERY_SECONDS
         try:
-            destroyed = self._log.destroyed(self._through)
+            destroyed, ended = self._log.destroyed(self._through), self._log.ended_month_keys()
         except psycopg.Error as error:
             log.warning("destructions_not_read", error=type(error).__name__)
             return
@@ -43,3 +43,6 @@ class Destructions:
             for ring in self.rings:
                 ring.evict(key_id)
             self._through = position
+        for ring in self.rings:
+            for key_id in ended:
+                ring.evict(key_id)

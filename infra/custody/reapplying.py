@@ -13,6 +13,7 @@ from psycopg.types.json import Jsonb
 from domain.retention import KeyDestroyed
 from infra.custody import copies, destruction
 from infra.custody.ledger import Destruction, Ledger, LedgerBroken
+from infra.custody.renewal import renew
 from infra.custody.rotation import CustodyRefused, Progress
 from infra.keys import KeyRing
 
@@ -59,7 +60,9 @@ def refuse_unapplied(connection: Connection, ledger: Ledger) -> None:
 
 def reapply(owner: Connection, keys: KeyRing, ledger: Ledger, told: Progress) -> list[Reapplied]:
     """`owner` of role owner, autocommit. `told` hears (messages searched, of all). May be repeated."""
-    return [_reapplied(owner, keys, each, told) for each in unapplied(owner, ledger)]
+    done = [_reapplied(owner, keys, each, told) for each in unapplied(owner, ledger)]
+    renew(owner, keys, told)
+    return done
 
 
 def _reapplied(owner: Connection, keys: KeyRing, entry: Destruction, told: Progress) -> Reapplied:

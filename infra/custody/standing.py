@@ -26,6 +26,7 @@ _HELD = """select count(*) from (
                select patient_id, count(*) filter (where type = %s) - count(*) filter (where type = %s) as standing
                  from log.events where type in (%s, %s) group by 1) each
             where standing > 0"""
+_RENEWING = "select count(*) from log.monthly_keys where state <> 'open'"
 
 
 class Version(NamedTuple):
@@ -51,21 +52,28 @@ class Destruction(NamedTuple):
 
 
 class Status(NamedTuple):
-    """`unapplied` destructions are in the ledger and not in this database, as after a restore."""
+    """`unapplied` destructions are in the ledger and not in this database, as after a restore. `renewing`: keys of
+    months that something was destroyed under and that have not ended yet."""
 
     versions: list[Version]
     destructions: list[Destruction]
     held: int
     unapplied: int
+    renewing: int
 
 
 def status(connection: Connection, provider: ManagedKeyProvider, ledger: Ledger) -> Status:
     """`connection` of role custodian. Raises KeyUnusable, LedgerBroken, psycopg.Error."""
     destructions = [Destruction(*row) for row in connection.execute(_DESTRUCTIONS)]
     placed, lifted = RetentionHoldPlaced.stored, RetentionHoldLifted.stored
-    row = connection.execute(_HELD, [placed, lifted, placed, lifted]).fetchone()
-    held = int(row[0]) if row else 0
-    return Status(_versions(connection, provider), destructions, held, len(unapplied(connection, ledger)))
+    held = _count(connection, _HELD, placed, lifted, placed, lifted)
+    lacking = len(unapplied(connection, ledger))
+    return Status(_versions(connection, provider), destructions, held, lacking, _count(connection, _RENEWING))
+
+
+def _count(connection: Connection, query: str, *given: object) -> int:
+    row = connection.execute(query, given).fetchone()
+    return int(row[0]) if row else 0
 
 
 def _versions(connection: Connection, provider: ManagedKeyProvider) -> list[Version]:

@@ -20,6 +20,7 @@ begin
     end if;
     delete from log.raw_messages m where m.key_id = any(ending);
     get diagnostics messages = row_count;
+    insert into log.ended_month_keys (key_id) select unnest(ending) on conflict do nothing;
     delete from log.monthly_keys k where k.key_id = any(ending);
     get diagnostics months = row_count;
 end

@@ -5,7 +5,7 @@ begin
     if not exists (select from log.destructions where destruction_id = which and carried_out_at is not null) then
         raise exception 'this key is not destroyed' using errcode = 'PCP03';
     end if;
-    delete from log.raw_messages m where m.receipt_key = any(raw);
+    perform log.purge_raw(raw);
     update log.rejected r set state = 'discarded', closed_at = clock_timestamp(), closing_reason = 'key destroyed'
      where r.receipt_key = any(raw) and r.state = 'open';
 end

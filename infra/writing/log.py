@@ -232,6 +232,9 @@ class Log:
         """Keys destroyed after position `after`, oldest first: position, patient, key."""
         return self.connection.execute(_DESTROYED, [after], binary=True).fetchall()
 
+    def ended_month_keys(self) -> list[UUID]:
+        return [row[0] for row in self.connection.execute("select key_id from log.ended_month_keys", binary=True)]
+
     def _patient_keys(self, patients: Iterable[UUID]) -> dict[UUID, DataKey]:
         wanted = list(patients)
         if not wanted:

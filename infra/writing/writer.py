@@ -272,7 +272,8 @@ class Writer:
 
     def _monthly_key(self) -> MonthlyKey:
         month = datetime.now(UTC).date().replace(day=1)
-        if self._monthly is None or self._monthly.month != month:
+        held = self._monthly is not None and self._keys.held(self._monthly.key_id) is not None
+        if self._monthly is None or self._monthly.month != month or not held:
             candidate = uuid4()
             _, wrapped = self._keys.generate(candidate)
             key_id, wrapped = self._log.monthly_key(candidate, month, wrapped)

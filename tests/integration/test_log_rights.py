@@ -19,8 +19,8 @@ OF_THE_READ_SIDE = ("read.checkpoints", "read.generations", "read.halts", "read.
 JOIN = {"read.serving": "select insert update delete"}
 OWN_SCHEMA = dict.fromkeys(OF_THE_READ_SIDE, EVERYTHING) | JOIN
 LOG = (
-    "destructions", "epoch", "events", "identifiers", "keys", "library_events", "library_tracking", "merges",
-    "monthly_keys", "offsets", "raw_messages", "receipts", "rejected", "retired_key_versions", "suppressed",
+    "destructions", "ended_month_keys", "epoch", "events", "identifiers", "keys", "library_events", "library_tracking",
+    "merges", "monthly_keys", "offsets", "raw_messages", "receipts", "rejected", "retired_key_versions", "suppressed",
 )  # fmt: skip
 EVIDENCE = ("log.checkpoints", "log.heads", "log.tiles")
 HEADS = ("log.heads_index", "log.patient_heads")
@@ -58,8 +58,8 @@ MAY: dict[str, dict[str, str]] = {
     | dict.fromkeys(EVIDENCE, "select insert")
     | dict.fromkeys(HEADS, "select insert update"),
 }
-CUSTODY = """confirm_destruction destroy_key expire_months key_version purge_copies request_destruction
-             retire_key_version rewrap withdraw_destruction"""
+CUSTODY = """confirm_destruction destroy_key end_month_key expire_months key_version purge_copies replace_month_key
+             request_destruction reseal retire_key_version rewrap withdraw_destruction"""
 MAY_CALL: dict[str, set[str]] = {
     "writer": {"append", "append_library_events", "discard", "monthly_key", "person_of"},
     "projector": {"person_of", "position_at"},

@@ -2,7 +2,7 @@
 nothing of that person can be read in the files of the database."""
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -15,9 +15,10 @@ from consumers.pipeline import Pipeline, ingest
 from domain.annotation import Destroyed
 from infra.children import run_as, unprivileged_account
 from infra.custody.reapplying import Unapplied, reapply, refuse_unapplied
+from infra.custody.renewal import renew
 from infra.custody.rotation import rotate
 from infra.foundations import prepare_database
-from infra.keys import FileKeyProvider, KeyRing, KeyUnusable
+from infra.keys import DataKey, FileKeyProvider, KeyRing, KeyUnusable
 from infra.payloads import COLUMNS, recorded
 from infra.postgres import EmbeddedPostgres
 from infra.postgres_places import give, installed_wheel, reachable_programs
@@ -195,6 +196,61 @@ def test_nothing_of_her_can_be_read_after_a_restore(site: Site) -> None:
     # Files may still hold the wrapped key; nothing is left that opens it.
     with pytest.raises(KeyUnusable, match="was retired"):
         FileKeyProvider(site.key_file).unwrap(wrapped, key_id.bytes)
+
+
+def opened(raws: list[tuple[bytes, bytes]], keys: list[DataKey]) -> set[bytes]:
+    """Receipts of the messages that one of these keys opens."""
+    found = set()
+    for receipt, sealed in raws:
+        for key in keys:
+            with suppress(KeyUnusable):
+                key.open(sealed, receipt)
+                found.add(receipt)
+    return found
+
+
+def keys_in(database: Database, provider: FileKeyProvider) -> list[DataKey]:
+    """All that can be unwrapped of what a database holds."""
+    ring, found = KeyRing(provider), []
+    with database.connect("auditor") as auditor:
+        rows = auditor.execute(
+            "select key_id, wrapped from log.keys union all select key_id, wrapped from log.monthly_keys"
+        )
+        for key_id, wrapped in rows:
+            with suppress(KeyUnusable):
+                found.append(ring.unwrap(key_id, wrapped))
+    return found
+
+
+def raws_in(database: Database) -> list[tuple[bytes, bytes]]:
+    with database.connect("auditor") as auditor:
+        return auditor.execute("select receipt_key, sealed from log.raw_messages", binary=True).fetchall()
+
+
+def test_messages_that_were_set_aside_cannot_be_read_in_a_backup_either(site: Site) -> None:
+    """With all keys of today and the key file of today: by then nothing opens what came of her, whatever it was sealed
+    under; other people's messages open, as a proof that the attempt is a good one."""
+    tell(site.database)
+    patient_id, _, _ = patient_of(site.database, site.database.keys)
+    second, provider = base_backup(site), FileKeyProvider(site.key_file)
+    before = raws_in(site.database)
+    assert len(opened(before, keys_in(site.database, provider))) == 5
+    agreed(site.database, patient_id)
+    carried_out(site.database, ledger_in(site.folder, site.database), patient_id)
+    with site.database.connect("custodian") as custodian:
+        assert len(opened(before, keys_in(site.database, provider))) == 3, "the month's key still opens its two"
+        renew(custodian, KeyRing(provider), unheard)
+        today = keys_in(site.database, provider)
+        rotate(custodian, provider, unheard)
+    (others,) = [receipt for receipt, _ in raws_in(site.database)]
+    site.database.server.stop()
+
+    with EmbeddedPostgres(second, durable=False) as server:
+        restored = Database(server, DATABASE, KeyRing(provider))
+        raws = raws_in(restored)
+        assert sorted(raws) == sorted(before), "the backup is not from before the destruction"
+        assert opened(raws, today) == {others}
+        assert keys_in(restored, provider) == [], "the rotation retired what wrapped the keys in the backup"
 
 
 def test_the_search_finds_what_is_written_in_clear(site: Site) -> None:
