@@ -8,7 +8,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from datetime import timedelta
 from itertools import groupby
-from operator import itemgetter
+from operator import eq, itemgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from domain.times import Occurred, is_after, parse
 
 # Clocks of hospital systems differ by minutes; more than this ahead is a mistyped date, not a skew.
 FUTURE_TOLERANCE = timedelta(hours=24)
+# Of an event its position, of a placed one its moment.
 _first = itemgetter(0)
 
 
@@ -28,7 +29,7 @@ def effective(events: Iterable[Recorded], *, of_one_stream: bool = False) -> lis
 
     Those of one stream do not tell who the person is, so what was written in view of merged records stands.
     """
-    arrived = sorted(events, key=lambda event: event.position)
+    arrived = sorted(events, key=_first)
     standing = _standing(arrived)
     if not of_one_stream:
         standing = _without_views_of_others(standing, arrived)
@@ -79,6 +80,7 @@ class Growing:
 # A quotation mark inside JSON text is escaped, so these bytes stand only for a member of this name.
 _MERGED_WITH = b'"merged_with":'
 _ANNOTATIONS = frozenset((MarkedInError, MovedAway, Corrected, Assigned, MovedIn, Destroyed))
+_ALTERING = _ANNOTATIONS | {Several}
 
 
 class _Correction(NamedTuple):
@@ -91,7 +93,7 @@ class _Correction(NamedTuple):
 
 def changes_others(fact: Fact) -> bool:
     """Whether it changes what other events amount to, or itself amounts to another fact."""
-    return type(fact) in _ANNOTATIONS or type(fact) is Several
+    return type(fact) in _ALTERING
 
 
 def _standing(arrived: list[Recorded]) -> list[Recorded]:
@@ -99,6 +101,8 @@ def _standing(arrived: list[Recorded]) -> list[Recorded]:
     void: set[EventId] = set()
     corrections: dict[EventId, _Correction] = {}
     facts: list[Recorded] = []
+    if _ALTERING.isdisjoint([type(event.fact) for event in arrived]):
+        return arrived
     for event in arrived:
         if type(event.fact) not in _ANNOTATIONS:
             facts.append(event)
@@ -142,7 +146,7 @@ def _without_views_of_others(standing: list[Recorded], arrived: list[Recorded]) 
 def elsewhere(events: Iterable[Recorded]) -> frozenset[EventId]:
     """Those of one person's events that are not the person's: what was moved away, and what was written in view of
     records that are not theirs any more. What was marked in error is not among them."""
-    arrived = sorted(events, key=lambda event: event.position)
+    arrived = sorted(events, key=_first)
     moved = {each for event in arrived if isinstance(event.fact, MovedAway) for each in _speaks_of(event)}
     left = {event.event_id for event in _without_views_of_others(arrived, arrived)}
     return frozenset(moved.union(event.event_id for event in arrived if event.event_id not in left))
@@ -184,7 +188,8 @@ def _as_moved(event: Recorded, told: MovedIn) -> Recorded:
 
 def sorts_at(event: Recorded) -> Occurred:
     """An event said to occur well after it was recorded sorts at its recording."""
-    return Occurred(event.recorded_at) if is_ahead(event) else event.occurred
+    occurred, recorded_at = event.occurred, event.recorded_at
+    return Occurred(recorded_at) if occurred.at > recorded_at and is_ahead(event) else occurred
 
 
 def is_ahead(event: Recorded) -> bool:
@@ -200,6 +205,9 @@ def moment(event: Recorded) -> tuple[Any, ...]:
 
 def _content_order_within_ties(placed: list[tuple[tuple[Any, ...], Recorded]]) -> list[Recorded]:
     """Facts of one kind and moment stand in an order that arrival cannot change."""
+    moments = [at for at, _ in placed]
+    if not any(map(eq, moments, moments[1:])):
+        return [event for _, event in placed]
     result: list[Recorded] = []
     for _, ties in groupby(placed, key=_first):
         group = [event for _, event in ties]

@@ -6,10 +6,15 @@ Dates are London dates (waiting times count London days), so a date stands at Lo
 import re
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 LONDON = ZoneInfo("Europe/London")
+# Since this year London has stood at UTC or an hour ahead of it; so only in the last hour of a day of UTC may London
+# have another date, and no time zone need be asked, which takes longer than all else that gives an event its place.
+_OF_WHOLE_HOURS = 1972
+_LATE = 23
 _PARTIAL = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?", re.ASCII)
 
 
@@ -28,7 +33,10 @@ class Occurred(NamedTuple):
 
     @property
     def london_date(self) -> date:
-        return self.at.astimezone(LONDON).date()
+        at = self.at
+        if at.hour < _LATE and at.year >= _OF_WHOLE_HOURS and at.tzinfo is UTC:
+            return at.date()
+        return _london_date(at)
 
     @property
     def is_date_only(self) -> bool:
@@ -46,6 +54,12 @@ class Occurred(NamedTuple):
                 return f"{day:%Y-%m}"
             case _:
                 return day.isoformat()
+
+
+@lru_cache(10_000)
+def _london_date(at: datetime) -> date:
+    """In summer every day begins in the last hour of UTC, and many people's days are the same."""
+    return at.astimezone(LONDON).date()
 
 
 def on(day: date) -> Occurred:

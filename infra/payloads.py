@@ -5,7 +5,7 @@ A payload is two lines of JSON, the fact and its provenance, sealed under the pa
 gone stands in clear.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -54,12 +54,17 @@ def recorded(row: tuple[Any, ...], key: DataKey | None) -> Recorded:
         body, _, provenance = key.open(payload, place(stream_id, version, stored)).partition(b"\n")
         fact = read(stored, body)
     when = occurred(at, letter)
-    return Recorded(position, recorded_at, stream_id, version, patient_id, patient_seq, when, fact, provenance)
+    return Recorded(position, _utc(recorded_at), stream_id, version, patient_id, patient_seq, when, fact, provenance)
 
 
 def occurred(at: datetime, letter: bytes | str) -> Occurred:
     """From the columns `occurred_at` and `occurred_precision`."""
-    return Occurred(at, _precision(letter))
+    return Occurred(_utc(at), _precision(letter))
+
+
+def _utc(at: datetime) -> datetime:
+    """Whatever zone a session of the server is in: documents give times with their offset."""
+    return at if at.tzinfo is UTC else at.astimezone(UTC)
 
 
 def _without_key(stored: str, payload: bytes) -> tuple[Fact, bytes]:

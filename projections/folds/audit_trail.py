@@ -11,7 +11,8 @@ from domain.evolution import Several
 from domain.facts import Provenance, Recorded
 from domain.history import is_ahead
 from domain.retention import KeyDestroyed
-from projections.folds.folding import NOT_RECORDED, Document, Entry, Handlers, Part, Projection, explicit
+from projections.folds.folding import NOT_RECORDED, Document, Entry, Handlers, Part, Projection
+from projections.folds.items import explicit
 from projections.words.wording import in_words
 
 STANDS, DESTROYED = "stands", "destroyed"

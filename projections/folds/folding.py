@@ -3,18 +3,24 @@
 Folds are pure: no clock, no input or output, nothing random. Live reading, rebuild and replay run the same ones.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cache
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from operator import itemgetter
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import orjson
 
 from domain.facts import Fact, Recorded
 from domain.history import effective
+from projections.folds import items
 
-NOT_RECORDED = "not-recorded"
+NOT_RECORDED = items.NOT_RECORDED
 NOT_KNOWN = "not-known"
+
+# Sets of projections that are folded together; and of an event its position.
+_FEW = 64
+_position = itemgetter(0)
 
 Document: TypeAlias = dict[str, Any]
 
@@ -38,8 +44,7 @@ class Entry:
         """A new dict of the fact's fields as JSON, with `occurred` and `because`; what is missing is named so.
         Lists and dicts inside it are shared by all who ask: replace them, never change them."""
         if self._item is None:
-            fields = self.fact.__pydantic_serializer__.to_python(self.fact, mode="json")
-            item = {name: each if type(each) is str else explicit(each) for name, each in fields.items()}
+            item = items.told(self.fact)
             item["occurred"] = self.occurred
             item["because"] = self.because
             self._item = item
@@ -49,10 +54,10 @@ class Entry:
     def provenance(self) -> Mapping[str, Any]:
         """The members that were told, as stored and not decoded into classes."""
         if self._provenance is None:
-            told = orjson.loads(self.event.provenance_json)
-            if None in told.values():
-                told = {name: each for name, each in told.items() if each is not None}
-            self._provenance = told
+            members = orjson.loads(self.event.provenance_json)
+            if None in members.values():
+                members = {name: each for name, each in members.items() if each is not None}
+            self._provenance = members
         return self._provenance
 
     def stamped(self, value: Any) -> Document:
@@ -83,13 +88,15 @@ def _members(members: Document) -> Document:
     return members
 
 
-class Part(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Part:
     """A fold of its own, whose `members` are some of a document's. `initial` makes a state private to one person, a
     dataclass which handlers change in place.
 
     `handlers` are called with (state, fact, entry) for facts of their class, `every` for facts of all classes. What
     stands in a document is never changed afterwards: handlers put new dicts and lists in the place of old ones, so
-    that whoever compares two documents may pass over what is the same object.
+    that whoever compares two documents may pass over what is the same object. A part equals itself alone, so what is
+    made of it once is found again by it.
     """
 
     initial: Callable[[], State]
@@ -122,18 +129,21 @@ class Projection(NamedTuple):
 def fold_all(projections: Iterable[Projection], recorded: Iterable[Recorded]) -> dict[str, Document]:
     """Documents by name, from all events of one person as known at some position, annotations included."""
     chosen = tuple(projections)
-    arrived = sorted(recorded, key=lambda event: event.position)
-    entries = entries_of(arrived)
-    at_position = {entry.event.position: entry for entry in entries}
-    standing = [_entry(at_position, event) for event in effective(arrived)]
-    folded = _fold([each for each in chosen if each.input == "effective"], standing)
-    folded |= _fold([each for each in chosen if each.input == "recorded"], entries)
+    arrived = sorted(recorded, key=_position)
+    folded = fold_in_order(of_input(chosen, "effective"), effective(arrived))
+    folded |= fold_in_order(of_input(chosen, "recorded"), arrived)
     return {each.name: folded[each.name] for each in chosen}
 
 
 def fold_in_order(projections: Iterable[Projection], history: Iterable[Recorded]) -> dict[str, Document]:
     """Documents by name, from exactly these events in this order, such as the part that a patient may see."""
-    return _fold(tuple(projections), entries_of(history))
+    chosen = tuple(projections)
+    return _fold(chosen, entries_of(history)) if chosen else {}
+
+
+@lru_cache(_FEW)
+def of_input(projections: tuple[Projection, ...], told: str) -> tuple[Projection, ...]:
+    return tuple(each for each in projections if each.input == told)
 
 
 def entries_of(events: Iterable[Recorded]) -> list[Entry]:
@@ -148,42 +158,49 @@ def entries_of(events: Iterable[Recorded]) -> list[Entry]:
     return entries
 
 
-def _entry(at_position: Mapping[int, Entry], event: Recorded) -> Entry:
-    """A corrected event differs from what was recorded at its position."""
-    entry = at_position[event.position]
-    return entry if entry.fact is event.fact else Entry(event, entry.stream)
-
-
-def _fold(projections: Sequence[Projection], entries: Sequence[Entry]) -> dict[str, Document]:
+def _fold(projections: tuple[Projection, ...], entries: Iterable[Entry]) -> dict[str, Document]:
     """All in one pass, in which each event meets only the parts that heed it."""
-    parts = [part for each in projections for part in each.parts]
-    states: list[State | None] = [None] * len(parts)
-    acting: dict[type[Fact], list[tuple[int, Handler | EveryHandler]]] = {}
+    acting = _acting(projections)
+    states: dict[Part, State] = {}
     for entry in entries:
         fact = entry.fact
-        handlers = acting.get(type(fact))
-        if handlers is None:
-            handlers = acting[type(fact)] = list(_acting(parts, type(fact)))
-        for place, handler in handlers:
-            state = states[place]
+        for part, handler in acting[type(fact)]:
+            state = states.get(part)
             if state is None:
-                state = states[place] = parts[place].initial()
+                state = states[part] = part.initial()
             handler(state, fact, entry)
-    folded = zip(parts, states, strict=True)
-    return {each.name: each.document(_all_members(each, folded)) for each in projections}
+    return {each.name: each.document(_all_members(each, states)) for each in projections}
 
 
-def _acting(parts: Sequence[Part], fact: type[Fact]) -> Iterator[tuple[int, Handler | EveryHandler]]:
-    for place, part in enumerate(parts):
-        if part.every is not None:
-            yield place, part.every
-        if fact in part.handlers:
-            yield place, part.handlers[fact]
+class _Acting(dict[type[Fact], tuple[tuple[Part, Handler | EveryHandler], ...]]):
+    """By the class of a fact the handlers that heed it, in the order of the parts."""
+
+    def __init__(self, parts: Iterable[Part]) -> None:
+        super().__init__()
+        self._parts = tuple(parts)
+
+    def __missing__(self, fact: type[Fact]) -> tuple[tuple[Part, Handler | EveryHandler], ...]:
+        found = self[fact] = tuple(self._heeding(fact))
+        return found
+
+    def _heeding(self, fact: type[Fact]) -> Iterator[tuple[Part, Handler | EveryHandler]]:
+        for part in self._parts:
+            if part.every is not None:
+                yield part, part.every
+            if fact in part.handlers:
+                yield part, part.handlers[fact]
 
 
-def _all_members(projection: Projection, folded: Iterator[tuple[Part, State | None]]) -> Document:
+@lru_cache(_FEW)
+def _acting(projections: tuple[Projection, ...]) -> _Acting:
+    """Made once for all people: to make it for each took as long as the handlers themselves."""
+    return _Acting(part for each in projections for part in each.parts)
+
+
+def _all_members(projection: Projection, states: Mapping[Part, State]) -> Document:
     members: Document = {}
-    for part, state in islice(folded, len(projection.parts)):
+    for part in projection.parts:
+        state = states.get(part)
         members.update(nothing(part) if state is None else part.members(state))
     return members
 
@@ -196,19 +213,6 @@ def nothing(part: Part) -> Document:
 @cache
 def _nothing(initial: Callable[[], State], members: Callable[[State], Document]) -> Document:
     return members(initial())
-
-
-def explicit(value: Any) -> Any:
-    """JSON in which nothing is left open: None is not recorded, and never reads as no."""
-    if value is None:
-        return NOT_RECORDED
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, dict):
-        return {name: explicit(each) for name, each in value.items()}
-    if isinstance(value, list):
-        return [explicit(each) for each in value]
-    return value
 
 
 def missing() -> Document:

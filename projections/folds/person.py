@@ -1,14 +1,15 @@
 """Who the person is, what they wrote of themself, and who cares for them: sections that several documents share."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import cache, partial
+from dataclasses import dataclass, field, replace
+from functools import cache, lru_cache, partial
 from types import MappingProxyType
 from uuid import UUID
 
 from domain import patient
 from domain.patient import CareLeadRole
-from projections.folds.folding import NOT_KNOWN, NOT_RECORDED, Document, Entry, Handlers, Projection, explicit, missing
+from projections.folds.folding import NOT_KNOWN, NOT_RECORDED, Document, Entry, Handlers, Projection, missing
+from projections.folds.items import explicit
 
 # PRSB About Me v2.01, in its order.
 ABOUT_ME_HEADINGS = (
@@ -216,10 +217,11 @@ def _is_key_worker(contacts: Contacts, member: Document) -> str:
     return "yes" if key_worker["professional"] == member["professional"] else "no"
 
 
+@lru_cache(64)
 def withholding(projection: Projection) -> Projection:
     """The same fold, as it shows a person whose record was restricted at another moment than the one shown."""
     parts = [
-        part._replace(initial=_withheld(part.initial)) if _is_of_person(part.initial) else part
+        replace(part, initial=_withheld(part.initial)) if _is_of_person(part.initial) else part
         for part in projection.parts
     ]
     return projection._replace(parts=tuple(parts))

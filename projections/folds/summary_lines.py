@@ -67,6 +67,12 @@ def _adds_sentence(key: Key, *, to_every_draft: bool = False) -> Handler:
     return _adds(key, lambda fact, _: in_words(fact), to_every_draft=to_every_draft)
 
 
+def _adds_each_sentence(under: Lines, fact: Any, entry: Entry) -> None:
+    """News in other words are other news."""
+    said = in_words(fact)
+    under.lines[(entry.stream, said)] = _line(said, entry)
+
+
 def _removes(key: Key) -> Handler:
     """Only lines of the person come to an end; what was found and done in a pathway stays."""
 
@@ -204,7 +210,7 @@ _FILLED_BY: Mapping[str, Handlers] = MappingProxyType(
             referral.ReferralCancelled: _referred,
         },
         "information-given": {
-            pathway.InformedOfOutcome: _adds_sentence(in_words),
+            pathway.InformedOfOutcome: _adds_each_sentence,
             care_plan.SignpostGiven: _adds_sentence(lambda f: f"signpost {f.service}", to_every_draft=True),
         },
         "support": {

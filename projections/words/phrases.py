@@ -9,12 +9,12 @@ Sentence: TypeAlias = Callable[[Any], str]
 
 
 def words(*parts: str | None) -> str:
-    return " ".join(part for part in parts if part)
+    return " ".join([part for part in parts if part])
 
 
 def about(head: str, *details: str | None) -> str:
     """`head: detail, detail.`, without the details that were not told."""
-    told = ", ".join(detail for detail in details if detail)
+    told = ", ".join([detail for detail in details if detail])
     sentence = f"{head}: {told}" if told else head
     return sentence if sentence.endswith((".", "!", "?")) else f"{sentence}."
 
@@ -26,7 +26,7 @@ def coding(told: Coding | None) -> str:
 
 
 def codings(told: Iterable[Coding]) -> str:
-    return "; ".join(coding(each) for each in told)
+    return "; ".join([coding(each) for each in told])
 
 
 def spaced(word: str | None) -> str:

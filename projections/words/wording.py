@@ -14,6 +14,8 @@ from domain.times import LONDON
 from projections.words.phrases import Sentence, about, coding, codings, spaced, words
 from projections.words.wording_of_care import CARE_PLAN, PATHWAY
 
+_TO_THE_MINUTE = len("2026-03-01 09:30")
+
 
 def in_words(fact: Fact) -> str:
     if isinstance(fact, annotation.Destroyed):
@@ -23,7 +25,7 @@ def in_words(fact: Fact) -> str:
 
 def moment(at: datetime | None) -> str:
     """In London time, as people in England would say it; empty where no time was told."""
-    return f"{at.astimezone(LONDON):%Y-%m-%d %H:%M}" if at else ""
+    return at.astimezone(LONDON).isoformat(" ", "minutes")[:_TO_THE_MINUTE] if at else ""
 
 
 def name(told: patient.Name | None) -> str:
