@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import orjson
+import pytest
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
@@ -119,3 +120,19 @@ def world_of(database: Database, folder: Path) -> Iterator[World]:
 
 def now() -> datetime:
     return datetime.now(UTC)
+
+
+@pytest.fixture
+def world(database: Database, tmp_path: Path) -> Iterator[World]:
+    with world_of(database, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def maria(world: World) -> UUID:
+    return world.register(MARIA, "Specimen")
+
+
+@pytest.fixture
+def john(world: World) -> UUID:
+    return world.register(JOHN, "Specimen")

@@ -29,8 +29,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from api.app import create_app
-from tests.api_world import MARIA, World, world_of
-from tests.conftest import Database
+from tests.api_world import MARIA, World
 from tests.sealed_world import seal_world
 
 _CHECKS: list[Any] = [
@@ -38,12 +37,6 @@ _CHECKS: list[Any] = [
     unsupported_method,
 ]  # fmt: skip
 _EXAMPLES = 3
-
-
-@pytest.fixture
-def world(database: Database, tmp_path: Path) -> Iterator[World]:
-    with world_of(database, tmp_path) as made:
-        yield made
 
 
 @contextmanager

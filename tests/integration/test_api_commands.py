@@ -1,7 +1,5 @@
 """Commands over HTTP: once each, on what was read, by whom it concerns."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -9,22 +7,10 @@ import pytest
 
 from domain.appointment import AppointmentBooked
 from domain.pathway import DiagnosisAgreed
-from tests.api_world import APPOINTMENT, BORN, JOHN, MARIA, PATHWAY, World, world_of
-from tests.conftest import Database
+from tests.api_world import APPOINTMENT, BORN, JOHN, MARIA, PATHWAY, World
 
 LEAD = {"role": "cancer-nurse-specialist", "professional": "555000000002", "name": "Nurse Made Up"}
 NEED = {"concern": "sleep", "score": 7}
-
-
-@pytest.fixture
-def world(database: Database, tmp_path: Path) -> Iterator[World]:
-    with world_of(database, tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-def maria(world: World) -> UUID:
-    return world.register(MARIA, "Specimen")
 
 
 def told(answer: Any) -> tuple[Any, ...]:

@@ -1,7 +1,5 @@
 """Correcting over HTTP: who may, what is refused, and that documents follow."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -9,29 +7,12 @@ import pytest
 
 from domain.care_plan import NeedRaised
 from domain.facts import CARE_PLAN
-from tests.api_world import JOHN, MARIA, World, world_of
-from tests.conftest import Database
+from tests.api_world import JOHN, MARIA, World
 
 pytestmark = pytest.mark.postgres
 
 NEED_RAISED = NeedRaised.stored
 WHY = {"reason": "Sent under the wrong number"}
-
-
-@pytest.fixture
-def world(database: Database, tmp_path: Path) -> Iterator[World]:
-    with world_of(database, tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-def maria(world: World) -> UUID:
-    return world.register(MARIA, "Specimen")
-
-
-@pytest.fixture
-def john(world: World) -> UUID:
-    return world.register(JOHN, "Specimen")
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Someone whose key was destroyed, over HTTP: to auditors a trail of tombstones, to everyone else nobody."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -8,17 +7,10 @@ import pytest
 
 from domain.care_plan import NeedRaised
 from domain.facts import CARE_PLAN
-from tests.api_world import BORN, MARIA, World, world_of
-from tests.conftest import Database
+from tests.api_world import BORN, MARIA, World
 from tests.custody import REASON, destroyed
 
 pytestmark = pytest.mark.postgres
-
-
-@pytest.fixture
-def world(database: Database, tmp_path: Path) -> Iterator[World]:
-    with world_of(database, tmp_path) as made:
-        yield made
 
 
 @pytest.fixture

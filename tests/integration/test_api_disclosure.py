@@ -1,19 +1,14 @@
 """Nothing that a patient was not told leaves by any route: not in bodies, headers, errors, counts or ETags."""
 
-from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
 from uuid import UUID, uuid4
-
-import pytest
 
 from domain.appointment import AppointmentBooked
 from domain.care_plan import NeedRaised, SupportSuggested
 from domain.facts import CARE_PLAN, Coding
 from domain.pathway import DiagnosisAgreed, InformedOfOutcome, StagedBeforeTreatment, Told
 from domain.times import Occurred, on
-from tests.api_world import APPOINTMENT, MARIA, PATHWAY, World, world_of
-from tests.conftest import Database
+from tests.api_world import APPOINTMENT, PATHWAY, World
 
 CODE, NAME, CLINIC, SERVICE = "C43.9", "Xanthic malignoma", "Zephyr oncology clinic", "Quorra melanoma charity"
 SECRETS = (CODE, "C43", NAME, CLINIC, SERVICE, "diagnosis-agreed", "staged-before", "support-suggested")
@@ -24,17 +19,6 @@ HIDDEN = (
     (CARE_PLAN, SupportSuggested(support="hidden-support", service=SERVICE)),
     (CARE_PLAN, NeedRaised(need="hidden-need", concern="melanoma-worry")),
 )
-
-
-@pytest.fixture
-def world(database: Database, tmp_path: Path) -> Iterator[World]:
-    with world_of(database, tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-def maria(world: World) -> UUID:
-    return world.register(MARIA, "Specimen")
 
 
 def readable(world: World, maria: UUID) -> list[str]:

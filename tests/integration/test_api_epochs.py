@@ -1,7 +1,5 @@
 """After the log was opened anew, what a client holds of before is refused: tags, cursors, positions."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -9,17 +7,10 @@ from starlette.responses import Response
 
 from domain.care_plan import NeedRaised
 from domain.facts import CARE_PLAN
-from tests.api_world import MARIA, World, world_of
-from tests.conftest import Database
+from tests.api_world import MARIA, World
 from tests.signing import tampering
 
 pytestmark = pytest.mark.postgres
-
-
-@pytest.fixture
-def world(database: Database, tmp_path: Path) -> Iterator[World]:
-    with world_of(database, tmp_path) as made:
-        yield made
 
 
 def open_anew(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,27 +1,18 @@
 """Messages and their rejections over HTTP, and what operators see."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import orjson
 import pytest
 
-from tests.api_world import World, world_of
-from tests.conftest import Database
+from tests.api_world import World
 from tests.events import attributes, diagnosis
 
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
 STORED = "pathway.diagnosis-agreed.v1"
 ORGANISATION = "RXX"  # as in the source of the events
-
-
-@pytest.fixture
-def world(database: Database, tmp_path: Path) -> Iterator[World]:
-    with world_of(database, tmp_path) as made:
-        yield made
 
 
 def event(event_id: str, icd10: str = "C50.9") -> dict[str, Any]:

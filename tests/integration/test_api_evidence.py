@@ -2,7 +2,6 @@
 
 import io
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -10,19 +9,12 @@ import pytest
 
 from domain.care_plan import NeedRaised
 from domain.facts import CARE_PLAN
-from tests.api_world import DOCTOR, MARIA, World, world_of
-from tests.conftest import Database
+from tests.api_world import DOCTOR, MARIA, World
 from tests.outsider import Outsider
 from tests.sealed_world import KEY
 from tests.sealed_world import seal_world as seal
 
 pytestmark = pytest.mark.postgres
-
-
-@pytest.fixture
-def world(database: Database, tmp_path: Path) -> Iterator[World]:
-    with world_of(database, tmp_path) as made:
-        yield made
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Following the log over HTTP: what is signed, that it grows only, and its tiles."""
 
 from base64 import b64decode
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,19 +11,12 @@ from infra.evidence.notes import Signer
 from infra.evidence.outside import Outside
 from infra.evidence.signer import LogSigner, Signed
 from infra.evidence.tiles import LogName, Tile, hashes_of, tile_path, tiles_of
-from tests.api_world import World, world_of
-from tests.conftest import Database
+from tests.api_world import World
 from tests.signing import PRIVATE, fill
 
 pytestmark = pytest.mark.postgres
 
 NAME = "localhost/log"
-
-
-@pytest.fixture
-def world(database: Database, tmp_path: Path) -> Iterator[World]:
-    with world_of(database, tmp_path) as made:
-        yield made
 
 
 def sign(world: World, folder: Path) -> Signed:

@@ -2,9 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
@@ -13,21 +11,9 @@ from domain.care_plan import NeedRaised
 from domain.facts import CARE_PLAN, PATIENT
 from domain.pathway import DiagnosisAgreed, InformedOfOutcome, Told
 from domain.patient import RestrictionApplied
-from tests.api_world import BORN, JOHN, MARIA, PATHWAY, World, now, world_of
-from tests.conftest import Database
+from tests.api_world import BORN, JOHN, MARIA, PATHWAY, World, now
 
 DOCUMENTS = ("", "/plan", "/record", "/appointments", "/referrals", "/summaries", "/history", "/replay")
-
-
-@pytest.fixture
-def world(database: Database, tmp_path: Path) -> Iterator[World]:
-    with world_of(database, tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-def maria(world: World) -> UUID:
-    return world.register(MARIA, "Specimen")
 
 
 def need(key: str) -> NeedRaised:

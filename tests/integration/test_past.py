@@ -1,8 +1,6 @@
 """Going back in time over HTTP never shows more: what is open was open then and is open now."""
 
-from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -13,28 +11,11 @@ from domain.facts import CARE_PLAN, PATIENT
 from domain.pathway import DiagnosisAgreed, InformedOfOutcome, Told
 from domain.patient import Address, DemographicsRecorded, RestrictionApplied
 from domain.times import on
-from tests.api_world import JOHN, MARIA, PATHWAY, World, world_of
-from tests.conftest import Database
+from tests.api_world import JOHN, PATHWAY, World
 
 pytestmark = pytest.mark.postgres
 WHY = {"reason": "Belongs to another"}
 STREET = "1 Made-Up Street"
-
-
-@pytest.fixture
-def world(database: Database, tmp_path: Path) -> Iterator[World]:
-    with world_of(database, tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-def maria(world: World) -> UUID:
-    return world.register(MARIA, "Specimen")
-
-
-@pytest.fixture
-def john(world: World) -> UUID:
-    return world.register(JOHN, "Specimen")
 
 
 def need(key: str, concern: str = "work") -> NeedRaised:

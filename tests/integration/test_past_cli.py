@@ -14,7 +14,7 @@ from domain.care_plan import NeedRaised, NeedResolved
 from domain.facts import CARE_PLAN
 from domain.times import on
 from projections.__main__ import cli
-from tests.api_world import MARIA, World, world_of
+from tests.api_world import World, world_of
 from tests.conftest import Database
 
 pytestmark = pytest.mark.postgres
@@ -27,11 +27,6 @@ def world(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("ENVIRONMENT", "development")
     with world_of(database, tmp_path) as made:
         yield made
-
-
-@pytest.fixture
-def maria(world: World) -> UUID:
-    return world.register(MARIA, "Specimen")
 
 
 def ask(*words: object) -> Result:
