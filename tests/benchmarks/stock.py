@@ -42,6 +42,12 @@ def read(message: RawMessage) -> Report:
     return Report(case_id, patient_id, kind, data.get("occurred") or headers["ce_time"].decode(), data["fact"])
 
 
+def read_as_of_patient(message: RawMessage) -> Report:
+    """For the other way to cut aggregates: one for each patient, with all that is reported of them."""
+    report = read(message)
+    return report._replace(case_id=report.patient_id)
+
+
 class Case(Aggregate):
     """One thing on which sources report. The same fact changes nothing."""
 
