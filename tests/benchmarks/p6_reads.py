@@ -8,8 +8,11 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from datetime import date
 from functools import partial
 from typing import NamedTuple
+
+import orjson
 
 from consumers.pipeline import Pipeline
 from infra.children import free_port
@@ -26,6 +29,8 @@ from tests.conftest import Database
 
 PERSONS, EVENTS = 60, 60
 CALLERS, SECONDS, TURNS = 8, 3.0, 3
+# Patients who read their own plans, as the NHS App would ask.
+A_SECOND, PACED_SECONDS, OWN_P95 = 25, 8.0, 40
 START_SECONDS = 30
 OF_STOCK, OF_FLOOR = 1.5, 0.65
 
@@ -56,7 +61,16 @@ def run(lab: Lab) -> list[Figure]:
             "stock": Server(stock, [f"/plan/{each}" for each in ids], []),
             "bare": Server(bare, [f"/plan/{each}" for each in ids], []),
         }
-        return _figures(servers, token)
+        return [*_figures(servers, token), *_own_plans(ours, _tokens(issuer))]
+
+
+def _tokens(issuer: LocalIssuer) -> list[str]:
+    """Of the patients themselves, as NHS login gives them."""
+    told = [orjson.loads(reports(person, 1)[0].value or b"")["patient"] for person in range(PERSONS)]
+    return [
+        issuer.token("patient", nhs_number=each["nhs_number"], birth_date=date.fromisoformat(each["birth_date"]))
+        for each in told
+    ]
 
 
 def _fill(database: Database) -> None:
@@ -153,6 +167,31 @@ def _figures(servers: Mapping[str, Server], token: str) -> list[Figure]:
     ]
 
 
+def _own_plans(port: int, tokens: Sequence[str]) -> list[Figure]:
+    """Patients read their own plans, folded for each from what is open to them."""
+    asyncio.run(_paced(port, tokens, PACED_SECONDS / 3))
+    latencies = asyncio.run(_paced(port, tokens, PACED_SECONDS))
+    return [
+        at_most("P6 a patient's own plan at 25/s, p50", [percentile(latencies, 50)], None),
+        at_most("P6 a patient's own plan at 25/s, p95", [percentile(latencies, 95)], OWN_P95),
+    ]
+
+
+async def _paced(port: int, tokens: Sequence[str], seconds: float) -> list[float]:
+    """Latencies of requests that start at a steady pace, however long the ones before them take."""
+    latencies: list[float] = []
+    server = Server(port, ["/v1/me/plan"], latencies)
+
+    async def one(place: int) -> None:
+        await asyncio.sleep(place / A_SECOND)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        with closing(writer):
+            await _ask(reader, writer, server, server.paths[0], tokens[place % len(tokens)])
+
+    await asyncio.gather(*(one(place) for place in range(int(A_SECOND * seconds))))
+    return latencies
+
+
 async def _load(server: Server, token: str, seconds: float) -> float:
     """Requests a second of CALLERS that each ask again as soon as they are answered; ends by itself."""
     server.latencies.clear()
@@ -165,18 +204,25 @@ async def _caller(server: Server, token: str, until: float, first: int) -> int:
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     answered = 0
     try:
-        while (began := time.perf_counter()) < until:
+        while time.perf_counter() < until:
             path = server.paths[(first * 7 + answered) % len(server.paths)]
-            writer.write(f"GET {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {token}\r\n\r\n".encode())
-            head = await reader.readuntil(b"\r\n\r\n")
-            if not head.startswith(b"HTTP/1.1 200"):
-                raise RuntimeError(f"a server of the benchmark answered {head[:40]!r}")
-            await reader.readexactly(_length(head))
-            server.latencies.append((time.perf_counter() - began) * 1000)
+            await _ask(reader, writer, server, path, token)
             answered += 1
     finally:
         writer.close()
     return answered
+
+
+async def _ask(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, server: Server, path: str, token: str
+) -> None:
+    began = time.perf_counter()
+    writer.write(f"GET {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {token}\r\n\r\n".encode())
+    head = await reader.readuntil(b"\r\n\r\n")
+    if not head.startswith(b"HTTP/1.1 200"):
+        raise RuntimeError(f"a server of the benchmark answered {head[:40]!r}")
+    await reader.readexactly(_length(head))
+    server.latencies.append((time.perf_counter() - began) * 1000)
 
 
 def _length(head: bytes) -> int:
