@@ -17,8 +17,8 @@ from api.identity import Identity, trusts
 from consumers.pipeline import Pipeline
 from domain import cancer_codes
 from infra.connections import appending
+from infra.custody.agreement import refuse_unapplied
 from infra.custody.providers import key_provider, ledger
-from infra.custody.reapplying import refuse_unapplied
 from infra.evidence import signing_key
 from infra.evidence.signer import log_names
 from infra.evidence.tiles import LogName

@@ -24,9 +24,9 @@ from consumers.publish import DEFAULT_SOURCE, NotPublished, messages_of, send
 from consumers.schemas import schema, schemas
 from infra import logging
 from infra.connections import appending
+from infra.custody.agreement import refuse_unapplied
 from infra.custody.ledger import LedgerBroken
 from infra.custody.providers import key_provider, ledger
-from infra.custody.reapplying import refuse_unapplied
 from infra.custody.rotation import CustodyRefused
 from infra.garbage import spare_what_is_held
 from infra.keys import KeyRing

@@ -8,9 +8,9 @@ import psycopg
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
+from infra.custody.agreement import refuse_unapplied
 from infra.custody.ledger import LedgerBroken
 from infra.custody.providers import key_provider, ledger
-from infra.custody.reapplying import refuse_unapplied
 from infra.custody.rotation import CustodyRefused
 from infra.evidence import signing_key
 from infra.keys import RETIRED, KeyUnusable

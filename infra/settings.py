@@ -35,6 +35,7 @@ class Role(StrEnum):
     AUDITOR = "auditor"
     CUSTODIAN = "custodian"
     SEALER = "sealer"
+    SHREDDER = "shredder"
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,11 @@ class Settings(BaseSettings):
     database_url_auditor: SecretStr | None = None
     """Reads the log and the access log."""
     database_url_custodian: SecretStr | None = None
-    """Wraps keys anew, and destroys those of patients; no running process needs it."""
+    """Wraps keys anew, and asks for and confirms destructions; no running process needs it."""
     database_url_sealer: SecretStr | None = None
     """Seals the access log, keeps the Merkle tree and the heads; sees positions, patient ids and hashes alone."""
+    database_url_shredder: SecretStr | None = None
+    """Carries out destructions that two people have agreed on, when they are due."""
 
     kafka_bootstrap: str | None = None
     """Brokers as `host:port,host:port`; unset in development: the embedded one."""
@@ -95,9 +98,12 @@ class Settings(BaseSettings):
     key_provider: str = "file"
     """`file` (KEY_FILE), or `module:function` of a provider that the deployment brings, called with the settings."""
     destructions_file: Path | None = None
-    """Ledger of destroyed keys, kept and backed up apart from the database; unset in development: under DATA_DIR."""
+    """Ledger of destroyed keys, apart from the database and its backups; one file for all processes, on a share where
+    they run on several machines; unset in development: under DATA_DIR."""
     destruction_delay_hours: float | None = Field(default=None, ge=0)
     """From a destruction's confirmation to when it may be carried out; unset: 168, in development 1."""
+    custody_seconds: float = Field(default=60.0, gt=0)
+    """How often `python -m infra keys run` looks for destructions that are due."""
     log_origin: str | None = None
     """Name of the log in its checkpoints, such as `pathway.example/log`; unset in development: `localhost/log`."""
     checkpoint_key_file: Path | None = None

@@ -44,6 +44,7 @@ PROCESSES: dict[str, tuple[tuple[str, ...], tuple[Role, ...]]] = {
     "projections": (("projections", "run"), (Role.PROJECTOR,)),
     "signals": (("projections", "signals"), (Role.PROJECTOR,)),
     "checkpoint": (("infra", "checkpoint", "run"), (Role.SEALER,)),
+    "custody": (("infra", "keys", "run"), (Role.SHREDDER,)),
     "api": (("api", "serve"), (Role.WRITER, Role.READER, Role.AUDITOR, Role.PROJECTOR)),
 }
 

@@ -9,9 +9,9 @@ from prometheus_client import start_http_server
 from rich.progress import Progress
 
 from infra import logging
+from infra.custody.agreement import refuse_unapplied
 from infra.custody.ledger import LedgerBroken
 from infra.custody.providers import ledger
-from infra.custody.reapplying import refuse_unapplied
 from infra.custody.rotation import CustodyRefused
 from infra.garbage import spare_what_is_held
 from infra.settings import load_settings

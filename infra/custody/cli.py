@@ -1,5 +1,8 @@
 """`python -m infra keys`: how the keys stand, their rotation, holds, and the destruction of a patient's key."""
 
+import signal
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import date
@@ -9,16 +12,21 @@ from uuid import UUID
 
 import orjson
 import psycopg
+import structlog
 import typer
+from prometheus_client import CollectorRegistry, start_http_server
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
 from domain.retention import LiftRetentionHold, PlaceRetentionHold
+from infra import logging
 from infra.custody import destruction, holds, reapplying, renewal, rotation
 from infra.custody import standing as custody
+from infra.custody.agreement import refuse_unapplied
 from infra.custody.providers import key_provider, ledger
 from infra.custody.rotation import CustodyRefused
+from infra.custody.running import Custody, Measurements, Round
 from infra.keys import KeyRing
 from infra.settings import Role, Settings, load_settings
 from infra.writing.log import Log
@@ -109,6 +117,8 @@ def destroy(
     settings, who = load_settings(), by or getuser()
     keys = KeyRing(key_provider(settings))
     with _connected(settings, Role.CUSTODIAN) as connection:
+        if not withdraw and not carry_out:
+            refuse_unapplied(connection, ledger(settings))
         if reason is not None:
             destruction.request(connection, keys, patient, reason, who)
             said = "Asked for. Another person confirms with --confirm."
@@ -148,6 +158,52 @@ def expire(
         _print_json(done._asdict())
     else:
         console.print(f"{done.months} months' keys ended, and {done.messages} messages with them.", highlight=False)
+
+
+@keys_cli.command()
+def run(
+    once: Annotated[bool, typer.Option("--once", help="All that is due now, and no more.")] = False,
+    as_json: AsJson = False,
+    metrics_port: Annotated[int, typer.Option(help="Port for Prometheus on loopback; 0 for none.")] = 0,
+) -> None:
+    """Carry out destructions when they are due, until stopped. Several may run: one leads, another takes over."""
+    settings = load_settings()
+    keys, url = KeyRing(key_provider(settings)), settings.database_url(Role.SHREDDER)
+    registry = CollectorRegistry()
+    custody_of = Custody(
+        lambda: psycopg.connect(url, autocommit=True),
+        keys,
+        ledger(settings),
+        Measurements(registry),
+        settings.custody_seconds,
+    )
+    if once:
+        logging.configure("custody", "WARNING", sys.stderr)
+        with _connected(settings, Role.SHREDDER) as connection:
+            _show_round(custody_of.round(connection), as_json)
+        return
+    stopping = threading.Event()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, lambda *_: stopping.set())
+    logging.configure("custody", settings.log_level)
+    if metrics_port:
+        start_http_server(metrics_port, addr="127.0.0.1", registry=registry)
+    structlog.get_logger("custody").info("custody_running", seconds=settings.custody_seconds)
+    custody_of.run(stopping.is_set)
+
+
+def _show_round(found: Round, as_json: bool) -> None:
+    """Exit 1 where something that is due was refused."""
+    if as_json:
+        told = {name: [each._asdict() for each in getattr(found, name)] for name in ("done", "refused")}
+        _print_json(told | {"renewed": found.renewed._asdict()})
+    else:
+        console.print(f"{len(found.done)} destructions were carried out; {len(found.refused)} are due and refused.")
+        for each in found.refused:
+            console.print(f"{each.patient_id}: {each.reason}", highlight=False)
+        console.print(f"{found.renewed.months} keys of months were renewed, with {found.renewed.messages} messages.")
+    if found.refused:
+        raise typer.Exit(1)
 
 
 @keys_cli.command()

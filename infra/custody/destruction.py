@@ -19,6 +19,7 @@ from domain.retention import DestroyKey
 from domain.stream import Stream
 from domain.times import Occurred
 from infra.custody import copies
+from infra.custody.agreement import refuse_unapplied
 from infra.custody.ledger import Destruction, Ledger
 from infra.custody.rotation import CustodyRefused, Progress
 from infra.keys import KeyRing
@@ -92,9 +93,11 @@ def withdraw(connection: Connection, patient_id: UUID, by: str) -> None:
 
 
 def carry_out(connection: Connection, keys: KeyRing, ledger: Ledger, patient_id: UUID, told: Progress) -> Destroyed:
-    """`told` hears (messages searched, of all). The ledger is written before the database commits: at worst it names a
-    destruction that was fully decided and is then applied at the next start. Raises CustodyRefused, LedgerBroken."""
+    """`connection` of role custodian or shredder; `told` hears (messages searched, of all). The ledger is written
+    before the database commits: at worst it names a destruction that was fully decided, and the next attempt carries
+    it out. Raises CustodyRefused, Unapplied, LedgerBroken."""
     asked = _due(connection, patient_id)
+    refuse_unapplied(connection, ledger, but=str(asked.destruction_id))
     done = None
     while done is None:
         record = _free_record(connection, keys, patient_id)
@@ -106,6 +109,7 @@ def carry_out(connection: Connection, keys: KeyRing, ledger: Ledger, patient_id:
     # What came between the search and the destruction; nothing of this patient can come after it.
     late = copies.receipts_of(connection, keys, patient_id, record.key_id, record.patient.identifiers, told)
     _call(connection, "select log.purge_copies(%b, %b)", [asked.destruction_id, late])
+    keys.evict(record.key_id)
     return Destroyed(patient_id, done[0], len(raw) + len(late))
 
 

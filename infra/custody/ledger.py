@@ -45,7 +45,8 @@ class Destruction(BaseModel):
 
 
 class Ledger:
-    """`path` need not exist before the first destruction."""
+    """`path` need not exist before the first destruction; its folder must, since a share that is not mounted would look
+    like a ledger without a line. May be on a share: whoever adds holds a lock on the file."""
 
     def __init__(self, path: Path, provider: KeyProvider) -> None:
         self.path = path
@@ -56,12 +57,16 @@ class Ledger:
         try:
             content = self.path.read_bytes()
         except FileNotFoundError:
+            if not self.path.parent.is_dir():
+                raise LedgerBroken(f"the folder of {self.path} is not there; is it mounted?") from None
             return []
+        except OSError as error:
+            raise LedgerBroken(f"{self.path} cannot be read: {type(error).__name__}") from error
         return [told for told, _ in self._read(content)]
 
     def add(self, told: Destruction) -> None:
         """Durable when this returns. Raises LedgerBroken, OSError."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        is_new = not self.path.exists()
         with self._locked() as file:
             content = file.read()
             whole = _whole_lines(content)
@@ -72,6 +77,8 @@ class Ledger:
             file.write(orjson.dumps({"destruction": body, "seal": self._seal(last, body)}) + b"\n")
             file.flush()
             os.fsync(file.fileno())
+        if is_new:
+            _sync(self.path.parent)
 
     def _read(self, content: bytes) -> Iterator[tuple[Destruction, str]]:
         seal = _FIRST
@@ -97,6 +104,14 @@ class Ledger:
         with os.fdopen(descriptor, "r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield file
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _whole_lines(content: bytes) -> bytes:

@@ -12,18 +12,13 @@ from psycopg.types.json import Jsonb
 
 from domain.retention import KeyDestroyed
 from infra.custody import copies, destruction
-from infra.custody.ledger import Destruction, Ledger, LedgerBroken
+from infra.custody.agreement import unapplied
+from infra.custody.ledger import Destruction, Ledger
 from infra.custody.renewal import renew
-from infra.custody.rotation import CustodyRefused, Progress
+from infra.custody.rotation import Progress
 from infra.keys import KeyRing
 
 Connection = psycopg.Connection[Any]
-
-_CARRIED_OUT = "select destruction_id from log.destructions where carried_out_at is not null"
-
-
-class Unapplied(CustodyRefused):
-    """This database still holds keys that were destroyed; nothing may be served from it."""
 
 
 class Reapplied(NamedTuple):
@@ -37,29 +32,9 @@ def is_untouched(connection: Connection, path: Path) -> bool:
     return not path.exists() and row is not None and bool(row[0])
 
 
-def unapplied(connection: Connection, ledger: Ledger) -> list[Destruction]:
-    """Destructions of the ledger that this database has not seen. Any role that may read log.destructions can ask.
-    Raises LedgerBroken where the database knows more than the ledger."""
-    told = ledger.destructions()
-    known = {str(row[0]) for row in connection.execute(_CARRIED_OUT)}
-    lacking = known - {each.destruction_id for each in told}
-    if lacking:
-        raise LedgerBroken(f"{ledger.path} lacks {len(lacking)} destructions that this database knows of")
-    return [each for each in told if each.destruction_id not in known]
-
-
-def refuse_unapplied(connection: Connection, ledger: Ledger) -> None:
-    """For every process at its start. Raises Unapplied, LedgerBroken."""
-    left = unapplied(connection, ledger)
-    if left:
-        raise Unapplied(
-            f"{len(left)} destroyed keys are back in this database, as after a restore; "
-            "run `python -m infra migrate` or `python -m infra keys reapply` before anything is served"
-        )
-
-
 def reapply(owner: Connection, keys: KeyRing, ledger: Ledger, told: Progress) -> list[Reapplied]:
-    """`owner` of role owner, autocommit. `told` hears (messages searched, of all). May be repeated."""
+    """`owner` of role owner, autocommit. `told` hears (messages searched, of all). May be repeated.
+    Raises LedgerBroken."""
     done = [_reapplied(owner, keys, each, told) for each in unapplied(owner, ledger)]
     renew(owner, keys, told)
     return done

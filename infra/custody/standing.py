@@ -7,8 +7,8 @@ from uuid import UUID
 import psycopg
 
 from domain.retention import RetentionHoldLifted, RetentionHoldPlaced
+from infra.custody.agreement import unapplied
 from infra.custody.ledger import Ledger
-from infra.custody.reapplying import unapplied
 from infra.keys import KeyVersion, ManagedKeyProvider
 
 Connection = psycopg.Connection[Any]

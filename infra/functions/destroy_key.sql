@@ -44,4 +44,4 @@ begin
 end
 $$;
 
-grant execute on function log.destroy_key to custodian;
+grant execute on function log.destroy_key to custodian, shredder;

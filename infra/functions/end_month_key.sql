@@ -6,4 +6,4 @@ set search_path = pg_catalog as $$
     returning true
 $$;
 
-grant execute on function log.end_month_key to custodian;
+grant execute on function log.end_month_key to custodian, shredder;

@@ -11,4 +11,4 @@ begin
 end
 $$;
 
-grant execute on function log.purge_copies to custodian;
+grant execute on function log.purge_copies to custodian, shredder;

@@ -17,4 +17,4 @@ begin
 end
 $$;
 
-grant execute on function log.replace_month_key to custodian;
+grant execute on function log.replace_month_key to custodian, shredder;

@@ -19,4 +19,4 @@ begin
 end
 $$;
 
-grant execute on function log.reseal to custodian;
+grant execute on function log.reseal to custodian, shredder;

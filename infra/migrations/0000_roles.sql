@@ -4,7 +4,8 @@ do $$
 declare
     service text;
 begin
-    foreach service in array array['owner', 'writer', 'projector', 'reader', 'auditor', 'custodian', 'sealer'] loop
+    foreach service in array array['owner', 'writer', 'projector', 'reader', 'auditor', 'custodian', 'sealer', 'shredder']
+    loop
         if not exists (select from pg_roles where rolname = service) then
             execute format('create role %I login nosuperuser nocreatedb nocreaterole', service);
         end if;
@@ -20,3 +21,4 @@ alter role writer set idle_in_transaction_session_timeout = '10s';
 alter role reader set statement_timeout = '15s';
 -- So must a custodian who has stopped while holding what appends wait for.
 alter role custodian set idle_in_transaction_session_timeout = '30s';
+alter role shredder set idle_in_transaction_session_timeout = '30s';

@@ -11,7 +11,7 @@ from tests.works import CARE_PLAN_NEED, work
 
 pytestmark = pytest.mark.postgres
 
-SERVICES = ("writer", "projector", "reader", "auditor", "custodian", "sealer")
+SERVICES = ("writer", "projector", "reader", "auditor", "custodian", "sealer", "shredder")
 ROLES = ("owner", *SERVICES)
 EVERYTHING = "select insert update delete truncate"
 OF_THE_READ_SIDE = ("read.checkpoints", "read.generations", "read.halts", "read.parked", "read.serving")
@@ -27,6 +27,7 @@ HEADS = ("log.heads_index", "log.patient_heads")
 
 PROJECTORS = ("destructions", "epoch", "events", "keys", "merges")
 READERS = ("destructions", "epoch", "events", "identifiers", "keys", "merges", "rejected")
+SHREDDERS = ("destructions", "epoch", "events", "keys", "merges", "monthly_keys", "raw_messages", "receipts")
 NOT_THE_CUSTODIANS = ("library_events", "library_tracking", "offsets")
 
 # Verbs that the database lets through; nothing is said of what a constraint then refuses.
@@ -53,6 +54,7 @@ MAY: dict[str, dict[str, str]] = {
     | JOIN
     | {"access.reads": "select insert"},
     "custodian": dict.fromkeys((f"log.{name}" for name in LOG if name not in NOT_THE_CUSTODIANS), "select"),
+    "shredder": dict.fromkeys((f"log.{name}" for name in SHREDDERS), "select"),
     # Of events and sealed accesses it may read leaves and their places alone, which is not everything.
     "sealer": {"log.epoch": "select"}
     | dict.fromkeys(EVIDENCE, "select insert")
@@ -67,6 +69,7 @@ MAY_CALL: dict[str, set[str]] = {
     "auditor": {"access_leaf", "leaf", "person_of", "position_at", "tile_hashes", "told"},
     "custodian": set(CUSTODY.split()),
     "sealer": {"seal_accesses", "tile_hashes"},
+    "shredder": {"destroy_key", "end_month_key", "purge_copies", "replace_month_key", "reseal"},
 }
 
 

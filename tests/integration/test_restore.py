@@ -14,7 +14,8 @@ from psycopg import sql
 from consumers.pipeline import Pipeline, ingest
 from domain.annotation import Destroyed
 from infra.children import run_as, unprivileged_account
-from infra.custody.reapplying import Unapplied, reapply, refuse_unapplied
+from infra.custody.agreement import Unapplied, refuse_unapplied
+from infra.custody.reapplying import reapply
 from infra.custody.renewal import renew
 from infra.custody.rotation import rotate
 from infra.foundations import prepare_database

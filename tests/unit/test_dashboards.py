@@ -10,11 +10,14 @@ from prometheus_client import CollectorRegistry
 
 from api.edge import Measurements
 from consumers.ingest_metrics import IngestMetrics
+from infra.custody.running import Measurements as CustodyMeasurements
+from infra.evidence.sealing import Measurements as SealingMeasurements
+from infra.writing.metrics import WriteMetrics
 from projections.live.running import EngineMetrics, SignalMetrics
 
 FOLDER = Path(__file__).parents[2] / "infra" / "dashboards"
 RUNBOOK = (Path(__file__).parents[2] / "docs" / "runbook.md").read_text()
-_FUNCTIONS = {"sum", "rate", "max", "count", "increase", "histogram_quantile", "by"}
+_FUNCTIONS = {"sum", "rate", "max", "count", "increase", "histogram_quantile", "by", "time", "min", "absent"}
 _LABELS = {"projection", "outcome", "partition", "le", "status", "route"}
 
 
@@ -28,7 +31,7 @@ def expressions() -> list[str]:
 def known() -> set[str]:
     measurements = Measurements()
     registries = [measurements.registry]
-    for made in (IngestMetrics, EngineMetrics, SignalMetrics):
+    for made in (IngestMetrics, WriteMetrics, EngineMetrics, SignalMetrics, SealingMeasurements, CustodyMeasurements):
         registries.append(CollectorRegistry())
         made(registries[-1])
     return {

@@ -16,6 +16,7 @@ AT = datetime(2026, 3, 1, tzinfo=UTC)
 @pytest.fixture
 def ledger(tmp_path: Path) -> Ledger:
     FileKeyProvider.generate(tmp_path / "keys.json")
+    (tmp_path / "kept").mkdir()
     return Ledger(tmp_path / "kept" / "destructions.jsonl", FileKeyProvider(tmp_path / "keys.json"))
 
 
@@ -37,6 +38,20 @@ def test_it_tells_what_was_added_in_order(ledger: Ledger) -> None:
     assert ledger.destructions() == []
     assert filled(ledger) == ledger.destructions()
     assert ledger.path.stat().st_mode & 0o077 == 0
+
+
+def test_a_share_that_is_not_mounted_is_no_ledger_without_a_line(ledger: Ledger) -> None:
+    away = Ledger(
+        ledger.path.parent / "share" / "destructions.jsonl", FileKeyProvider(ledger.path.parents[1] / "keys.json")
+    )
+    with pytest.raises(LedgerBroken, match="is it mounted"):
+        away.destructions()
+    with pytest.raises(OSError, match="No such file"):
+        away.add(destruction(1))
+    unreadable = ledger.path.parent / "a-folder"
+    unreadable.mkdir()
+    with pytest.raises(LedgerBroken, match="cannot be read: IsADirectoryError"):
+        Ledger(unreadable, FileKeyProvider(ledger.path.parents[1] / "keys.json")).destructions()
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
