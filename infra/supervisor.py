@@ -30,6 +30,7 @@ from infra.foundations import (
 from infra.kafka_broker import KafkaBroker, KafkaUnavailable
 from infra.migrate import is_function
 from infra.postgres import EmbeddedPostgres
+from infra.scraping import leave_targets, ports_for
 from infra.services import Backoff, Service
 from infra.settings import Role, Settings, leave_for_other_shells
 from infra.topics import create_topics, topics
@@ -86,9 +87,14 @@ class Supervisor:
         self._logs.mkdir(parents=True, exist_ok=True)
         self._start_postgres()
         has_kafka = self._start_kafka()
-        for name, (command, roles) in PROCESSES.items():
-            if has_kafka or name not in ("consumers", "signals"):
-                self._start_service(name, command, roles)
+        started = [name for name in PROCESSES if has_kafka or name not in ("consumers", "signals")]
+        # The API tells of itself at its own door.
+        ports = ports_for({name: self._settings.port if name == "api" else None for name in started})
+        for name in started:
+            command, roles = PROCESSES[name]
+            measured = () if name == "api" else ("--metrics-port", str(ports[name]))
+            self._start_service(name, (*command, *measured), roles)
+        leave_targets(self._settings.data_dir, ports)
         self._wait_until_open()
         self._console.print(f"Ready: http://127.0.0.1:{self._settings.port}", highlight=False, soft_wrap=True)
         return "kafka" if has_kafka else "http"

@@ -3,12 +3,14 @@
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,8 +21,11 @@ from infra.children import free_port, is_free
 from infra.demo import DEMO_SEED
 from infra.postgres import EmbeddedPostgres
 from infra.settings import DATABASE
+from infra.supervisor import PROCESSES
 from infra.synthetic.journeys import journey
 from infra.synthetic.simulate import read_told
+from projections.catalogue import STORED
+from tests.unit.test_dashboards import expressions, named_in
 
 ROOT = Path(__file__).parents[2]
 READY_SECONDS = 150
@@ -141,6 +146,7 @@ def test_it_opens_tells_its_stories_stops_and_goes_on_where_it_was(run: Run) -> 
     events = _events(run)
     _the_stories_can_be_read(run)
     _what_happened_is_signed(run, events)
+    _every_process_is_measured(run)
     _no_log_names_a_patient(run)
 
     assert run.end(signal.SIGTERM) < STOP_SECONDS / 2
@@ -185,6 +191,20 @@ def _what_happened_is_signed(run: Run, events: int) -> None:
     for each in signed:
         kept = run.folder / "data" / "checkpoints" / f"{each['log']}.checkpoint"
         assert kept.read_text().startswith(each["origin"])
+
+
+def _every_process_is_measured(run: Run) -> None:
+    """Prometheus finds all of them, and what dashboards and alerts name."""
+    scraped: dict[str, str] = {}
+    for each in json.loads((run.folder / "data" / "metrics.json").read_text()):
+        (target,) = each["targets"]
+        with urllib.request.urlopen(f"http://{target}/metrics", timeout=10) as answer:
+            scraped[each["labels"]["process"]] = answer.read().decode()
+    assert set(scraped) == set(PROCESSES)
+    exist = set(re.findall(r"^# TYPE ([a-z_]+) ", "\n".join(scraped.values()), re.MULTILINE))
+    suffixes = ("_total", "_bucket", "_sum", "_count")
+    assert named_in(expressions()) - exist - {f"{name}{suffix}" for name in exist for suffix in suffixes} == set()
+    assert f"projections_led {len(STORED)}.0" in scraped["projections"]
 
 
 def _no_log_names_a_patient(run: Run) -> None:

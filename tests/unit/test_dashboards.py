@@ -42,9 +42,14 @@ def known() -> set[str]:
     }
 
 
-def unknown(told: Iterable[str]) -> set[str]:
+def named_in(told: Iterable[str]) -> set[str]:
+    """The metrics that expressions name."""
     words = {word for each in told for word in re.findall(r"[a-z_]{3,}", re.sub(r'"[^"]*"', "", each))}
-    return words - _FUNCTIONS - _LABELS - known()
+    return words - _FUNCTIONS - _LABELS
+
+
+def unknown(told: Iterable[str]) -> set[str]:
+    return named_in(told) - known()
 
 
 def test_every_metric_that_is_drawn_or_alerted_on_exists() -> None:
