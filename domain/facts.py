@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from functools import lru_cache
+from struct import Struct
 from typing import Annotated, Any, ClassVar, NamedTuple, TypeAlias
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -14,6 +15,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints
 
 from domain.times import Occurred
 
+_SECONDS = Struct(">d").pack
 Text = Annotated[str, StringConstraints(max_length=20_000)]
 Word = Annotated[str, StringConstraints(max_length=300)]
 Key = Annotated[str, StringConstraints(min_length=1, max_length=300)]
@@ -178,5 +180,5 @@ def fact_json(fact: Fact) -> bytes:
 
 def fingerprint(stored: str, occurred: Occurred, body: bytes) -> bytes:
     """Equal for the same fact: same kind, content and time of occurrence. Sixteen bytes, never stored."""
-    text = f"{stored}\n{occurred.at.timestamp()}\n{occurred.precision}\n".encode()
-    return hashlib.blake2b(text + body, digest_size=16).digest()
+    when = f"{stored}\n{occurred.precision}\n".encode() + _SECONDS(occurred.at.timestamp())
+    return hashlib.blake2b(when + body, digest_size=16).digest()

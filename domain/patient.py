@@ -216,7 +216,7 @@ class Patient(Value):
         return next((lead for lead in self.care_leads if lead.role is role), None)
 
     def nhs_numbers(self) -> frozenset[str]:
-        return frozenset(each.value for each in self.identifiers if each.system == NHS_NUMBER)
+        return frozenset([each.value for each in self.identifiers if each.system == NHS_NUMBER])
 
 
 def evolve(patient: Patient, event: Recorded) -> Patient:

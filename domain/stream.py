@@ -20,8 +20,8 @@ from domain.facts import (
     fact_json,
     fingerprint,
 )
-from domain.history import changes_others, effective, is_ahead, moment
-from domain.times import Occurred
+from domain.history import FUTURE_TOLERANCE, changes_others, effective, is_ahead, moment
+from domain.times import Occurred, is_after
 
 
 class Aggregate(NamedTuple):
@@ -54,6 +54,11 @@ class Decided(NamedTuple):
     fact: Fact
     body: bytes
     fingerprint: bytes
+
+
+def _decided(fact: Fact, occurred: Occurred) -> Decided:
+    body = fact_json(fact)
+    return Decided(fact, body, fingerprint(fact.stored, occurred, body))
 
 
 class Stream:
@@ -112,8 +117,7 @@ class Stream:
         Raises NotAllowed when the rules refuse, ValueError when a fact belongs to another kind of stream.
         """
         facts = (act,) if isinstance(act, Fact) else self._decision(act)
-        bodies = ((fact, fact_json(fact)) for fact in facts)
-        decided = [Decided(fact, body, fingerprint(fact.stored, occurred, body)) for fact, body in bodies]
+        decided = [_decided(fact, occurred) for fact in facts]
         return [each for each in decided if self._is_new(each)]
 
     def extend(self, event: Recorded, known_by: bytes) -> None:
@@ -142,11 +146,10 @@ class Stream:
             event = self.events[index]
             if event.position <= after:
                 break
-            settled = event._replace(position=event.position + shift, recorded_at=recorded_at)
-            self.events[index] = settled
+            self.events[index] = Recorded(event.position + shift, recorded_at, *event[2:])
             self._effective = None
-            if is_ahead(event) or is_ahead(settled):
-                self._state = None
+            if is_after(event.occurred, min(event.recorded_at, recorded_at), FUTURE_TOLERANCE):
+                self._state = None  # its place depends on when it was recorded
 
     def undo(self, after: int) -> None:
         """Forgets the events decided after position `after`: they were not recorded."""

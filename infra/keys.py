@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import os
 from collections import OrderedDict
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +24,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from domain.patient import Identifier
 
 _NONCE = 12
+_DRAWN = 32
 CURRENT, OPEN, RETIRED = "current", "open", "retired"
 
 
@@ -156,14 +158,24 @@ class FileKeyProvider:
         self._held = self._read()
 
 
+def nonces() -> Iterator[bytes]:
+    """Random, each given once; drawn several at a time, since asking the kernel for each took longer than using it.
+    For one thread, and not to be kept: a copy of the process would give the same."""
+    while True:
+        drawn = os.urandom(_NONCE * _DRAWN)
+        for start in range(0, len(drawn), _NONCE):
+            yield drawn[start : start + _NONCE]
+
+
 class DataKey(NamedTuple):
     """Seals and opens with AES-256-GCM; a sealed value is nonce (12 bytes), ciphertext, tag."""
 
     key_id: UUID
     cipher: AESGCM
 
-    def seal(self, plain: bytes, context: bytes) -> bytes:
-        nonce = os.urandom(_NONCE)
+    def seal(self, plain: bytes, context: bytes, nonce: bytes | None = None) -> bytes:
+        """`nonce`: one of `nonces()`, used nowhere else."""
+        nonce = nonce or os.urandom(_NONCE)
         return nonce + self.cipher.encrypt(nonce, plain, context)
 
     def open(self, sealed: bytes, context: bytes) -> bytes:

@@ -30,13 +30,21 @@ COLUMNS = (
 
 
 def place(stream_id: UUID, version: int, stored: str) -> bytes:
-    return stream_id.bytes + version.to_bytes(4, "big") + stored.encode()
+    return stream_id.int.to_bytes(16, "big") + version.to_bytes(4, "big") + stored.encode()
 
 
-def seal(key: DataKey, stream_id: UUID, version: int, stored: str, body: bytes, provenance: bytes) -> bytes:
+def seal(
+    key: DataKey,
+    stream_id: UUID,
+    version: int,
+    stored: str,
+    body: bytes,
+    provenance: bytes,
+    nonce: bytes | None = None,
+) -> bytes:
     if stored in IN_CLEAR:
         raise ValueError("only a custodian records that a key was destroyed, and in clear")
-    return key.seal(body + b"\n" + provenance, place(stream_id, version, stored))
+    return key.seal(body + b"\n" + provenance, place(stream_id, version, stored), nonce)
 
 
 def in_clear(fact: Fact, provenance: bytes) -> bytes:

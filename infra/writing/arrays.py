@@ -33,7 +33,7 @@ class Column(bytes):
 
 
 def uuids(values: Sequence[UUID]) -> Column:
-    return _column(_UUID, len(values), [_SIXTEEN + value.bytes for value in values])
+    return _column(_UUID, len(values), [_SIXTEEN + value.int.to_bytes(16, "big") for value in values])
 
 
 def byteas(values: Sequence[bytes]) -> Column:

@@ -1,6 +1,6 @@
 """Deciding a batch: works in turn, in memory, each seeing what the ones before it decided."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import NamedTuple
 from uuid import UUID, uuid4
@@ -13,11 +13,12 @@ from domain.merging import Merged, Unmerged
 from domain.patient import Identifier, IdentifierLinked
 from domain.persons import Merge
 from domain.stream import Decided, Stream
-from infra.keys import DataKey, KeyRing
+from infra.keys import DataKey, KeyRing, nonces
 from infra.payloads import PRECISION_LETTERS, seal
 from infra.writing.batch import Batch
 from infra.writing.holdings import Holdings
 from infra.writing.log import SUPPRESSED
+from infra.writing.prefetch import Ready
 from infra.writing.work import Act, Conclusion, OffsetMove, Part, PartOutcome, Work
 
 STALE_PRECONDITION = "stale-precondition"
@@ -31,11 +32,16 @@ class MonthlyKey(NamedTuple):
 
 
 class Desk:
-    """One batch. `seen` is the log position on which every decision here rests."""
+    """One batch. `seen` is the log position on which every decision here rests; `ready` are parts by `id`."""
 
-    def __init__(self, holdings: Holdings, keys: KeyRing, monthly: MonthlyKey) -> None:
+    def __init__(self, holdings: Holdings, keys: KeyRing, monthly: MonthlyKey, ready: Mapping[int, Ready]) -> None:
         self.batch = Batch()
-        self.touched: dict[UUID, Stream] = {}
+        # All that decisions rest on, by the number of its id.
+        self.touched: dict[int, Stream] = {}
+        # The stream of each event.
+        self.grown: list[Stream] = []
+        self._ready = ready
+        self._nonces = nonces()
         self._holdings = holdings
         self._keys = keys
         self._monthly = monthly
@@ -60,6 +66,10 @@ class Desk:
         place = (offset.cluster_id, offset.topic_id, offset.partition)
         self._offsets[place] = max(offset.offset + 1, self._offsets.get(place, 0))
 
+    def reads(self) -> list[UUID]:
+        """The streams that decisions rest on."""
+        return [stream.stream_id for stream in self.touched.values()]
+
     def offsets(self) -> dict[tuple[str, str, int], int]:
         return self._offsets
 
@@ -67,8 +77,18 @@ class Desk:
         mark = self._mark()
         patient_id = None
         try:
-            patient_id, linked = self._patient(part)
-            events = [*linked, *(event for act in part.acts for event in self._act(patient_id, act))]
+            ready = self._ready.get(id(part))
+            if ready is None:
+                patient_id, events = self._patient(part)
+                for act in part.acts:
+                    events += self._act(patient_id, act)
+            else:
+                record = self._read(ready.record)
+                if not isinstance(part.patient, UUID):
+                    confirm(part.patient, record.state())
+                patient_id, events = ready.patient_id, []
+                for act, stream in zip(part.acts, ready.streams, strict=True):
+                    events += self._decided(patient_id, ready.key, self._read(stream), act)
         except Held as held:
             return PartOutcome(patient_id, refusal=(held.code, str(held)))
         except NotAllowed as refused:
@@ -126,7 +146,11 @@ class Desk:
         if stream is None:  # of a patient whom this batch registers, so the log has nothing of it
             stream = Stream(stream_id, target.category)
             self._holdings.hold(stream)
-        self.touched[stream_id] = stream
+        return self._read(stream)
+
+    def _read(self, stream: Stream) -> Stream:
+        """Notes that a decision rests on it."""
+        self.touched[stream.stream_id.int] = stream
         return stream
 
     def _record_of(self, patient_id: UUID) -> Stream:
@@ -140,8 +164,7 @@ class Desk:
         is_theirs = stream is not None and stream.events and stream.events[0].patient_id in owners
         if stream is None or not is_theirs or stream.category is not category:
             raise NotFound(f"no such {category}")
-        self.touched[stream_id] = stream
-        return stream
+        return self._read(stream)
 
     def _act(self, patient_id: UUID, act: Act) -> list[tuple[EventId, str]]:
         owner = act.patient_id or patient_id
@@ -152,9 +175,13 @@ class Desk:
         is_of_person = isinstance(act.act, Command) and act.act.of_person
         if is_of_person and not self._holdings.persons.is_alone(owner):
             return self._act_for_person(owner, act)
-        stream = self._stream_of(owner, act)
-        _refuse_if_stale(act, [stream])
-        return [self._record(owner, stream, act, decided) for decided in stream.decide(act.act, act.occurred)]
+        return self._decided(owner, self._holdings.keys[owner], self._stream_of(owner, act), act)
+
+    def _decided(self, owner: UUID, key: DataKey, stream: Stream, act: Act) -> list[tuple[EventId, str]]:
+        if act.nothing_after is not None:
+            _refuse_if_stale(act, [stream])
+        decisions = stream.decide(act.act, act.occurred)
+        return [self._record(owner, key, stream, act, each) for each in decisions]
 
     def _stream_of(self, owner: UUID, act: Act) -> Stream:
         if act.stream_id is None:
@@ -176,7 +203,8 @@ class Desk:
         _refuse_if_stale(act, streams)
         act = act._replace(provenance=_in_view_of(act.provenance, [each for each in members if each != owner]))
         decisions = Stream.of_person(streams, records).decide(act.act, act.occurred)
-        return [self._record(owner, streams[0], act, decided) for decided in decisions]
+        key = self._holdings.keys[owner]
+        return [self._record(owner, key, streams[0], act, each) for each in decisions]
 
     def _move(self, patient_id: UUID, to: UUID, act: Act, command: Move) -> list[tuple[EventId, str]]:
         """Away from here and into the other patient's record, sealed anew under that patient's key."""
@@ -187,24 +215,27 @@ class Desk:
         there = self._stream(to, act.target) if command.into is None else self._named((to,), command.into, category)
         facts = ((patient_id, here, relocation.away), *((to, there, each) for each in relocation.into))
         return [
-            self._record(owner, stream, act, decided)
+            self._record(owner, self._holdings.keys[owner], stream, act, decided)
             for owner, stream, fact in facts
             for decided in stream.decide(fact, act.occurred)
         ]
 
-    def _record(self, patient_id: UUID, stream: Stream, act: Act, decided: Decided) -> tuple[EventId, str]:
-        batch, key = self.batch, self._holdings.keys[patient_id]
-        version, stored = stream.version + 1, decided.fact.stored
+    def _record(
+        self, patient_id: UUID, key: DataKey, stream: Stream, act: Act, decided: Decided
+    ) -> tuple[EventId, str]:
+        events, (fact, body, known_by) = self.batch.events, decided
+        version, stored = stream.version + 1, fact.stored
         occurred, provenance, stream_id = act.occurred, act.provenance, stream.stream_id
-        payload = seal(key, stream_id, version, stored, decided.body, provenance)
+        payload = seal(key, stream_id, version, stored, body, provenance, next(self._nonces))
         letter = PRECISION_LETTERS[occurred.precision]
-        batch.events.append((stream_id, version, patient_id, stored, occurred.at, letter, payload, key.key_id))
-        position = self._seen + len(batch.events)
-        event = Recorded(position, self._now, stream_id, version, patient_id, 0, occurred, decided.fact, provenance)
-        stream.extend(event, decided.fingerprint)
-        if isinstance(decided.fact, Merged | Unmerged):
-            self._note_merge(patient_id, decided.fact)
-        return event.event_id, stored
+        events.append((stream_id, version, patient_id, stored, occurred.at, letter, payload, key.key_id))
+        position = self._seen + len(events)
+        event = Recorded(position, self._now, stream_id, version, patient_id, 0, occurred, fact, provenance)
+        stream.extend(event, known_by)
+        self.grown.append(stream)
+        if isinstance(fact, Merged | Unmerged):
+            self._note_merge(patient_id, fact)
+        return EventId(stream_id, version), stored
 
     def _note_merge(self, patient_id: UUID, fact: Merged | Unmerged) -> None:
         """For readers that must find a person's records without opening anything."""
@@ -227,12 +258,12 @@ class Desk:
     def _undo(self, mark: tuple[int, int, int]) -> None:
         """Takes back one part: its events, the identifiers it linked and the patient it registered."""
         batch, (events, links, keys) = self.batch, mark
-        for stream_id in {row[0] for row in batch.events[events:]}:
-            self.touched[stream_id].undo(self._seen + events)
+        for stream in set(self.grown[events:]):
+            stream.undo(self._seen + events)
         for digest, _ in batch.links[links:]:
             del self._new_patients[digest]
         batch.merges = [each for each in batch.merges if each["place"] <= events]
-        del batch.events[events:], batch.links[links:], batch.keys[keys:]
+        del self.grown[events:], batch.events[events:], batch.links[links:], batch.keys[keys:]
 
     def _receipt(self, work: Work, conclusion: Conclusion, first: int) -> None:
         count = len(self.batch.events) - first + 1
@@ -242,7 +273,7 @@ class Desk:
     def _raw(self, work: Work, patients: set[UUID]) -> None:
         """One patient's bytes fall under that patient's key, all others under a key that ends with its month."""
         key = self._holdings.keys[patients.pop()] if len(patients) == 1 else self._monthly.key
-        self.batch.raws.append((work.key, key.key_id, key.seal(work.raw or b"", work.key)))
+        self.batch.raws.append((work.key, key.key_id, key.seal(work.raw or b"", work.key, next(self._nonces))))
 
     def _set_aside(self, work: Work, conclusion: Conclusion) -> None:
         rejection = conclusion.rejection

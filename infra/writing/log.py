@@ -88,9 +88,11 @@ Wanted = Callable[[Found], tuple[Iterable[UUID], Iterable[UUID]]]
 
 
 class Loaded(NamedTuple):
-    """All as known at `position`. `written` names streams with events after the position asked about."""
+    """All as known at `position`. `written` names streams with events after the position asked about.
+    `is_as_before`: none were written, no records joined or parted, and it is the log of before."""
 
     position: int
+    is_as_before: bool
     written: list[UUID] | None
     patients: dict[bytes, UUID]
     streams: dict[UUID, list[Recorded]]
@@ -164,9 +166,11 @@ class Log:
         position = _one(self.connection, _HEAD)
         written = self._written_since(seen, position)
         patients = self._patients(digests)
-        streams, key_patients = wanted(Found(position, patients, self._merges(merges_seen, position)))
+        merges = self._merges(merges_seen, position)
+        streams, key_patients = wanted(Found(position, patients, merges))
         keys = self._patient_keys(key_patients)
-        return Loaded(position, written, patients, self._streams(list(streams), keys), keys)
+        is_as_before = position >= seen and written == [] and not merges
+        return Loaded(position, is_as_before, written, patients, self._streams(list(streams), keys), keys)
 
     def append(
         self, seen: int, reads: Sequence[UUID], batch: Batch, not_after: datetime | None = None

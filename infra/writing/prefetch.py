@@ -8,7 +8,7 @@ from domain.annotation import Move
 from domain.facts import Category, Command
 from domain.identity import PatientReference
 from domain.stream import Stream, category_told
-from infra.keys import KeyRing
+from infra.keys import DataKey, KeyRing
 from infra.writing.holdings import Holdings
 from infra.writing.log import SUPPRESSED, Found, Loaded, Log
 from infra.writing.work import Act, Part, Work
@@ -28,6 +28,16 @@ class _Need(NamedTuple):
     digests: set[bytes]
 
 
+class Ready(NamedTuple):
+    """A part about one known person, everything of whom is held: their key, their patient stream, and the stream of
+    each act."""
+
+    patient_id: UUID
+    key: DataKey
+    record: Stream
+    streams: tuple[Stream, ...]
+
+
 class Prefetch:
     """Fills a writer's holdings. Not thread-safe: it belongs to the writer's thread."""
 
@@ -36,27 +46,77 @@ class Prefetch:
         self._keys = keys
         self._holdings = holdings
 
-    def prepare(self, works: Sequence[Work], locked: bool = False, afresh: bool = False) -> None:
+    def prepare(self, works: Sequence[Work], locked: bool = False, afresh: bool = False) -> dict[int, Ready]:
         """Loads in one snapshot whatever these works need and we do not hold; often nothing, unless `afresh`.
+        Returns the parts that need no further search, by `id`: a part has no hash.
 
         A load also shows what others wrote since; what we held of that is forgotten, and loaded in the next turn.
         """
-        told = [_Need(part, self._digests(part)) for work in works for part in work.parts]
-        open_needs = told
+        parts = [part for work in works for part in work.parts]
+        ready: dict[int, Ready] = {}
+        open_needs = self._needs(parts, ready)
         absent: set[bytes | UUID] = set()
         while True:
             needs = [need for need in self._joined(open_needs) if not self._is_met(need, absent)]
             is_behind = afresh or self._holdings.merges_seen < self._holdings.seen
             if not (needs or is_behind):
-                return
+                return ready
             unknown = {each for need in needs for each in need.digests if self._is_new(each) and each not in absent}
             loaded, patients = self._load(needs, list(unknown), locked)
             absent = absent - set(loaded.written) if loaded.written is not None else set()
             absent.update(unknown, patients, (each for each in loaded.streams if self._holdings.stream(each) is None))
             # What others wrote, and whose key is gone, is forgotten, whoever else may have needed it.
-            is_as_before = loaded.written == [] and patients <= loaded.keys.keys()
-            open_needs = needs if is_as_before else told
+            if loaded.is_as_before and patients <= loaded.keys.keys():
+                open_needs = needs
+            else:
+                ready.clear()
+                open_needs = self._needs(parts, ready)
             afresh = False
+
+    def _needs(self, parts: Sequence[Part], ready: dict[int, Ready]) -> list[_Need]:
+        """Of the parts that are not ready; those that are, are added to `ready`."""
+        needs = []
+        for part in parts:
+            found = self._ready(part)
+            if found is None:
+                needs.append(_Need(part, self._digests(part)))
+            else:
+                ready[id(part)] = found
+        return needs
+
+    def _ready(self, part: Part) -> Ready | None:
+        patient_id = self._known(part.patient)
+        if patient_id is None:
+            return None
+        stream = self._holdings.stream
+        key, record = self._holdings.keys.get(patient_id), stream(patient_id)
+        if key is None or record is None or not _is_record_of(record, patient_id):
+            return None
+        streams = []
+        for act in part.acts:
+            held = stream(act.target.stream_id(patient_id)) if self._is_plain(act, patient_id) else None
+            if held is None:
+                return None
+            streams.append(held)
+        return Ready(patient_id, key, record, tuple(streams))
+
+    def _known(self, patient: PatientReference | UUID) -> UUID | None:
+        """The one whom all identifiers name."""
+        if isinstance(patient, UUID):
+            return patient
+        names, digest = self._holdings.patients, self._keys.identifier_digest
+        named = [names.get(digest(each)) for each in patient.identifiers]
+        first = named[0] if named else None
+        return first if first is not None and named.count(first) == len(named) else None
+
+    def _is_plain(self, act: Act, patient_id: UUID) -> bool:
+        """Whether it concerns only the stream that its target derives."""
+        if act.stream_id is not None or act.patient_id is not None:
+            return False
+        if not isinstance(act.act, Command):
+            return True
+        is_alone = not act.act.of_person or self._holdings.persons.is_alone(patient_id)
+        return is_alone and not isinstance(act.act, Move)
 
     def _is_new(self, digest: bytes) -> bool:
         return digest not in self._holdings.patients
@@ -155,6 +215,14 @@ class Prefetch:
         if persons.is_alone(patient_id) or not any(_is_of_person(act) for act in part.acts):
             return {patient_id, *others}
         return {patient_id, *others, *persons.members(persons.person_of(patient_id))}
+
+
+def _is_record_of(stream: Stream, patient_id: UUID) -> bool:
+    """Whether it is the patient stream of someone who is known."""
+    if not stream.events or stream.category is not Category.PATIENT:
+        return False
+    owner = stream.events[0].patient_id
+    return owner is patient_id or owner == patient_id
 
 
 def _is_of_person(act: Act) -> bool:

@@ -66,7 +66,7 @@ class Writer:
         self._metrics = metrics or WriteMetrics()
         self._steady = steady or SteadyTime()
         # Streams with decisions of which we do not know yet that they are durable.
-        self._unsettled: dict[UUID, Stream] = {}
+        self._unsettled: dict[int, Stream] = {}
         self._monthly: MonthlyKey | None = None
         self._offsets: dict[tuple[str, str, int], int | None] = {}
         self._turns = Turns(most)
@@ -207,9 +207,9 @@ class Writer:
         while True:
             locked = turn >= _ATTEMPTS_BEFORE_LOCK
             with self._log.alone() if locked else nullcontext():
-                self._holdings.forget(list(self._unsettled))
-                self._prefetch.prepare(attempt.open_works(), locked, afresh=isinstance(answer, Stale))
-                desk, answer = self._decide(attempt, monthly)
+                self._holdings.forget([stream.stream_id for stream in self._unsettled.values()])
+                ready = self._prefetch.prepare(attempt.open_works(), locked, afresh=isinstance(answer, Stale))
+                desk, answer = self._decide(attempt, Desk(self._holdings, self._keys, monthly, ready))
             turn += 1
             # Under the lock, an answer is true only now that the transaction has ended.
             match answer:
@@ -223,19 +223,18 @@ class Writer:
                     self._take_back(desk)
                     self._forget_stale(streams, desk)
 
-    def _decide(self, attempt: Attempt, monthly: MonthlyKey) -> tuple[Desk, Appended | Known | Stale]:
-        desk = Desk(self._holdings, self._keys, monthly)
+    def _decide(self, attempt: Attempt, desk: Desk) -> tuple[Desk, Appended | Known | Stale]:
         self._unsettled = desk.touched
         attempt.decide(desk)
         desk.batch.offsets = [self._move(place, offset) for place, offset in desk.offsets().items()]
-        answer = self._log.append(self._holdings.seen, list(desk.touched), desk.batch, self._steady.latest())
+        answer = self._log.append(self._holdings.seen, desk.reads(), desk.batch, self._steady.latest())
         self._metrics.answers.labels(type(answer).__name__.lower()).inc()
         return desk, answer
 
     def _settle(self, desk: Desk, appended: Appended) -> None:
         holdings = self._holdings
         shift = appended.base - holdings.seen
-        for stream in desk.touched.values():
+        for stream in dict.fromkeys(desk.grown):
             stream.settle(holdings.seen, shift, appended.at)
             holdings.hold(stream)
         holdings.forget(appended.written_by_others)
@@ -250,9 +249,9 @@ class Writer:
 
     def _take_back(self, desk: Desk) -> None:
         """Nothing of this was recorded: what we hold stands as it did before. New patients' streams never were."""
-        for stream in desk.touched.values():
+        for stream in set(desk.grown):
             stream.undo(self._holdings.seen)
-        self._holdings.forget([stream_id for stream_id, stream in desk.touched.items() if not stream.events])
+        self._holdings.forget([stream.stream_id for stream in desk.touched.values() if not stream.events])
         self._unsettled = {}
 
     def _forget_stale(self, streams: list[UUID] | None, desk: Desk) -> None:
