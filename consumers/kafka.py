@@ -7,7 +7,7 @@ partition; what does stop one is an offset that the broker no longer has, since 
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import psycopg
@@ -21,6 +21,7 @@ from consumers.messages import RawMessage, content_type_of
 from consumers.pipeline import Pipeline
 from infra.topics import MAX_BATCH_BYTES
 from infra.writing.log import Fenced, Log
+from infra.writing.turns import Job
 from infra.writing.work import OffsetMove, Outcome, Work
 from infra.writing.writer import Writer, WriterStopped
 
@@ -28,6 +29,12 @@ log = structlog.get_logger(__name__)
 
 BATCH_RECORDS = 500
 _POLL_MS = 200
+# While a batch is being written: somewhat less than writing it takes.
+_POLL_AHEAD_MS = 20
+# Seconds that a partition's next owner waits for us, well within the time after which the group would lose us; and how
+# long a batch can take with all the attempts of a writer whose database stands still.
+_REVOKED_WAIT = 2.0
+_LONGEST_TURN = 300.0
 _UNKNOWN_TOPIC = 3
 _LONGEST_WAIT = 10.0
 
@@ -46,8 +53,9 @@ class Place(NamedTuple):
 class _Assigned(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python ships no type information
     """Runs on the client's own loop, so it only notes what is new and holds it until its offset is known."""
 
-    def __init__(self, consumer: Any) -> None:
+    def __init__(self, consumer: Any, settle: Callable[[], None]) -> None:
         self._consumer = consumer
+        self._settle = settle
         self.fresh: set[TopicPartition] = set()
 
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
@@ -57,11 +65,23 @@ class _Assigned(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-pytho
             self.fresh.add(partition)
 
     def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """Whoever has them next goes on from where the log stands, so what is being written should stand there."""
+        self._settle()
         self.fresh.difference_update(revoked)
 
 
+class _InHand(NamedTuple):
+    """A batch that the writer has. `began`: seconds of the process's clock."""
+
+    works: list[Work]
+    kinds: list[str]
+    job: Job
+    began: float
+
+
 class Intake:
-    """One consumer of the group. `connection` is what `Settings.kafka` gives; `offsets` a Log of its own, since the
+    """One consumer of the group: while the writer has one batch, the next is read, and not handed over before that
+    one is durable. `connection` is what `Settings.kafka` gives; `offsets` a Log of its own, since the
     writer's belongs to the writer's thread."""
 
     def __init__(
@@ -81,6 +101,7 @@ class Intake:
         self._metrics = metrics
         self._stopping = threading.Event()
         self._lost: set[TopicPartition] = set()
+        self._in_hand: _InHand | None = None
 
     def stop(self) -> None:
         """Finish the batch in hand and leave the group. Safe to call from a signal handler."""
@@ -106,48 +127,72 @@ class Intake:
     def _serve(self) -> None:
         place = self._place()
         consumer = KafkaConsumer(**self._connection, **_OPTIONS, group_id=f"{self._topic}-ingest")
-        assigned = _Assigned(consumer)
+        assigned = _Assigned(consumer, lambda: self._settle(_REVOKED_WAIT))
         try:
             consumer.subscribe([self._topic], listener=assigned)
+            # Whoever leads the group gives out the partitions that it has heard of: none, if it joins before it has
+            # asked, and none until something changes.
+            consumer.partitions_for_topic(self._topic)
             log.info("joined", topic=self._topic)
             while not self._stopping.is_set():
                 self._turn(consumer, assigned, place)
+            self._finish(consumer, assigned)
         finally:
+            # What the writer still has may become durable: offsets are read again only when that is known.
+            self._settle(_LONGEST_TURN)
+            self._in_hand = None
             consumer.close(autocommit=False, timeout_ms=2000)
             self._lost.clear()
             self._metrics.stopped.set(0)
 
     def _turn(self, consumer: Any, assigned: _Assigned, place: Place) -> None:
         try:
-            polled = consumer.poll(timeout_ms=_POLL_MS, max_records=BATCH_RECORDS)
+            patience = _POLL_MS if self._in_hand is None else _POLL_AHEAD_MS
+            polled = consumer.poll(timeout_ms=patience, max_records=BATCH_RECORDS)
         except (OffsetOutOfRangeError, LogTruncationError) as error:
             self._lose(consumer, _partitions(error))
             return
+        if assigned.fresh or (self._in_hand is not None and self._in_hand.job.wait(0)):
+            self._finish(consumer, assigned)
         if assigned.fresh:
             self._take_up(consumer, assigned, place)
         if polled:
             batch = [_read(record, place) for records in polled.values() for record in records]
             works = [self._pipeline.work(message, offset) for message, offset in batch]
-            began = time.perf_counter()
-            outcomes = self._write(consumer, assigned, works)
             kinds = [content_type_of(message) for message, _ in batch]
-            self._metrics.wrote(kinds, outcomes, time.perf_counter() - began)
+            self._finish(consumer, assigned)
+            self._in_hand = _InHand(works, kinds, self._writer.begin(works), time.perf_counter())
             self._metrics.watch(consumer, polled)
 
-    def _write(self, consumer: Any, assigned: _Assigned, works: list[Work]) -> list[Outcome]:
-        """Tries until it is durable, keeping the assignment alive meanwhile. Raises Fenced, WriterStopped."""
+    def _finish(self, consumer: Any, assigned: _Assigned) -> None:
+        """Tries until the batch in hand, if any, is durable, keeping the assignment alive meanwhile. Raises Fenced,
+        WriterStopped; what was read ahead is then dropped, and read again from the offset of the log."""
+        if self._in_hand is None:
+            return
         wait = 0.5
-        while not self._stopping.is_set():
-            try:
-                outcomes = self._writer.write(works)
-            except psycopg.Error:
-                log.exception("database_unavailable", seconds=wait)
-                self._hold(consumer, wait)
-                wait = min(wait * 2, _LONGEST_WAIT)
-                continue
-            consumer.resume(*(set(consumer.paused()) - assigned.fresh - self._lost))
-            return outcomes
-        raise WriterStopped("stopped while the database was away; the batch will be read again")
+        while (outcomes := self._outcomes(self._in_hand)) is None:
+            self._hold(consumer, wait)
+            wait = min(wait * 2, _LONGEST_WAIT)
+            if self._stopping.is_set():
+                raise WriterStopped("stopped while the database was away; the batch will be read again")
+            self._in_hand = self._in_hand._replace(job=self._writer.begin(self._in_hand.works))
+        consumer.resume(*(set(consumer.paused()) - assigned.fresh - self._lost))
+        self._metrics.wrote(self._in_hand.kinds, outcomes, time.perf_counter() - self._in_hand.began)
+        self._in_hand = None
+
+    def _outcomes(self, batch: _InHand) -> list[Outcome] | None:
+        """None where the database is away."""
+        try:
+            return batch.job.result()
+        except psycopg.Error as error:
+            log.error("database_unavailable", error=type(error).__name__)  # noqa: TRY400 its locals are of patients
+            return None
+
+    def _settle(self, seconds: float) -> None:
+        """Waits until the batch in hand is durable or has failed."""
+        batch = self._in_hand
+        if batch is not None and not batch.job.wait(seconds):
+            log.warning("still_writing", topic=self._topic, seconds=seconds)
 
     def _hold(self, consumer: Any, seconds: float) -> None:
         """Fetches nothing and stays a member; a record that is fetched now would be forgotten."""

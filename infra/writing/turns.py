@@ -35,6 +35,13 @@ class Job:
                 raise self._error
             return self.outcomes
 
+    def wait(self, seconds: float) -> bool:
+        """Whether it was answered or failed within that time."""
+        if self._answered.acquire(timeout=seconds):
+            self._answered.release()
+            return True
+        return False
+
     @property
     def is_done(self) -> bool:
         return self._error is not None or len(self.outcomes) == len(self.works)

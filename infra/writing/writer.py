@@ -33,8 +33,8 @@ log = structlog.get_logger(__name__)
 _ATTEMPTS_BEFORE_LOCK = 2
 _TRIES = 5
 _FOLLOW_SECONDS = 1.0
-# So many works at once are first looked up among the receipts: deciding all of them twice because one was known
-# costs far more.
+# So many works at once are first looked up among the receipts while some of them come again, as they do after a start:
+# deciding all of them twice because one was known costs far more.
 _LOOK_UP_FIRST = 32
 
 
@@ -43,9 +43,10 @@ class WriterStopped(Exception):
 
 
 class Writer:
-    """`write` for a caller that has a batch of its own (the consumer); `submit` for many callers at once (the API).
+    """`begin` and `write` for a caller that has a batch of its own (the consumer); `submit` for many callers at once
+    (the API).
 
-    Everything runs on one thread, so `write` and `submit` are safe from any thread. `most`: works in one transaction,
+    Everything runs on one thread, so all three are safe from any thread. `most`: works in one transaction,
     which others wait for. `steady` bounds what events are stamped with.
     """
 
@@ -67,6 +68,7 @@ class Writer:
         self._steady = steady or SteadyTime()
         # Streams with decisions of which we do not know yet that they are durable.
         self._unsettled: dict[int, Stream] = {}
+        self._expects_known = True
         self._monthly: MonthlyKey | None = None
         self._offsets: dict[tuple[str, str, int], int | None] = {}
         self._turns = Turns(most)
@@ -82,14 +84,16 @@ class Writer:
     def write(self, works: Sequence[Work]) -> list[Outcome]:
         """In order; a large batch in several transactions, between which others have their turn. What was recorded
         before an error stays and is known by its receipts. Raises Fenced, WriterStopped, psycopg.Error."""
-        if not works:
-            return []
+        return self.begin(works).result() if works else []
+
+    def begin(self, works: Sequence[Work]) -> Job:
+        """The same without waiting; the job's `result` returns or raises. At least one work. Raises WriterStopped."""
         job = Job(works)
         with self._door:
             if self._stopped:
                 raise WriterStopped("the writer has stopped")
             self._turns.put(job)
-        return job.result()
+        return job
 
     def owns(self, cluster_id: str, topic_id: str, offsets: dict[int, int | None]) -> None:
         """From now on these partitions are ours, from the offsets given (None: never read)."""
@@ -201,8 +205,10 @@ class Writer:
 
     def _batch(self, works: list[Work]) -> list[Outcome]:
         attempt, monthly, turn = Attempt(list(works)), self._monthly_key(), 0
-        if len(works) >= _LOOK_UP_FIRST:
-            attempt.answer_known(self._log.receipts([work.key for work in works]))
+        if self._expects_known and len(works) >= _LOOK_UP_FIRST:
+            receipts = self._log.receipts([work.key for work in works])
+            attempt.answer_known(receipts)
+            self._expects_known = bool(receipts)
         answer: Appended | Known | Stale | None = None
         while True:
             locked = turn >= _ATTEMPTS_BEFORE_LOCK
@@ -218,6 +224,7 @@ class Writer:
                     return attempt.outcomes(answer.base, self._holdings.seen)
                 case Known(keys):
                     self._take_back(desk)
+                    self._expects_known = True
                     attempt.answer_known(self._log.receipts(keys))
                 case Stale(streams):
                     self._take_back(desk)

@@ -72,10 +72,10 @@ def running(broker: KafkaBroker, topic: str, database: Database) -> Iterator[Run
         consumer.stop()
 
 
-def publish(broker: KafkaBroker, topic: str, *messages: RawMessage) -> None:
+def publish(broker: KafkaBroker, topic: str, *messages: RawMessage, partitions: int = 3) -> None:
     producer = KafkaProducer(**connection(broker), max_request_size=MAX_BATCH_BYTES)
     for number, each in enumerate(messages):
-        producer.send(topic, key=b"k", value=each.value, headers=list(each.headers), partition=number % 3)
+        producer.send(topic, key=b"k", value=each.value, headers=list(each.headers), partition=number % partitions)
     producer.flush()
     producer.close()
 
