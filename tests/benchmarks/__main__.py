@@ -24,6 +24,7 @@ from tests.benchmarks import (
     p6_reads,
     p8_evidence,
     p10_memory,
+    rebuild_beside_load,
 )
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.lab import Lab, laboratory
@@ -44,6 +45,7 @@ LARGE: Mapping[str, Callable[[Lab], list[Figure]]] = {
     "P4": p4_rebuild.run_large,
     "P5": partial(p5_replay.run, sizes=growth.SIZES),
     "P10": p10_memory.run_large,
+    "BESIDE": rebuild_beside_load.run_large,
 }
 RESULTS, LARGE_RESULTS = Path("build/bench.json"), Path("build/bench-large.json")
 

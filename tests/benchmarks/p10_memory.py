@@ -1,6 +1,5 @@
 """P10: the most memory that processes of the read side take over a log: the engine, and a rebuild in two processes."""
 
-import os
 import subprocess
 import sys
 import time
@@ -9,8 +8,7 @@ from pathlib import Path
 
 from tests.benchmarks.figures import Figure, at_most
 from tests.benchmarks.lab import Lab
-from tests.benchmarks.p4_rebuild import MANY, Filled, log_of
-from tests.processes import ROOT
+from tests.benchmarks.p4_rebuild import MANY, Filled, environment, log_of
 
 PERSONS = 200
 _KIB, _MB = 1_024, 1_000_000
@@ -41,7 +39,7 @@ def _measured(lab: Lab, persons: int) -> list[Figure]:
 def _peak(lab: Lab, filled: Filled, command: list[str], is_done: Callable[["subprocess.Popen[bytes]"], bool]) -> float:
     """MB of the largest of a command's processes at its largest."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "projections", *command], env=_environment(lab, filled), stdout=subprocess.DEVNULL
+        [sys.executable, "-m", "projections", *command], env=environment(lab, filled), stdout=subprocess.DEVNULL
     )
     deadline, most = time.monotonic() + _LONGEST_SECONDS, 0.0
     try:
@@ -76,15 +74,3 @@ def _is_folded(filled: Filled) -> bool:
     with filled.database.connect("auditor") as connection:
         row = connection.execute("select min(position) from read.serving").fetchone()
     return row is not None and row[0] == filled.events
-
-
-def _environment(lab: Lab, filled: Filled) -> dict[str, str]:
-    return {
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": str(ROOT),
-        "ENVIRONMENT": "development",
-        "DATA_DIR": str(lab.folder),
-        "DATABASE_URL_PROJECTOR": filled.tools.database_url,
-        "KEY_FILE": str(lab.key_file),
-        "LOG_LEVEL": "ERROR",
-    }

@@ -1,5 +1,6 @@
 """P4: all projections rebuilt from encrypted events, by one process and by two, against the library and a floor."""
 
+import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
@@ -22,6 +23,7 @@ from tests.benchmarks.figures import Figure, against, in_turns
 from tests.benchmarks.lab import Lab
 from tests.benchmarks.traffic import batched, fill, in_rounds, reports
 from tests.conftest import Database
+from tests.processes import ROOT
 
 EVENTS = 100
 PERSONS = 300
@@ -82,6 +84,19 @@ def log_of(lab: Lab, name: str, persons: int) -> Filled:
     return Filled(
         database, Tools(database.url("projector"), partial(FileKeyProvider, lab.key_file)), row[0] if row else 0
     )
+
+
+def environment(lab: Lab, filled: Filled) -> dict[str, str]:
+    """Of a process of the read side."""
+    return {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ROOT),
+        "ENVIRONMENT": "development",
+        "DATA_DIR": str(lab.folder),
+        "DATABASE_URL_PROJECTOR": filled.tools.database_url,
+        "KEY_FILE": str(lab.key_file),
+        "LOG_LEVEL": "ERROR",
+    }
 
 
 def _rate(filled: Filled, processes: int) -> float:

@@ -1,26 +1,19 @@
 """Rebuilds that are killed -9 at twenty random moments while events arrive and people read: nothing is ever amiss."""
 
-import asyncio
 import random
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-from uuid import UUID
 
 import pytest
-from psycopg_pool import AsyncConnectionPool
 
-from projections.folds.plan import PLAN
-from projections.reading.reads import Reading, Served
 from tests.conftest import Database
 from tests.integration.test_engine_growth import differing
-from tests.integration.test_read_side import AUDITOR
 from tests.processes import Processes, processes_of, until
 from tests.rebuilding import Site, site_of
+from tests.watching import Watching, meanwhile
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
@@ -33,59 +26,6 @@ PER_SECOND = 100
 def site(database: Database, tmp_path: Path) -> Iterator[Site]:
     with site_of(database, tmp_path) as site:
         yield site
-
-
-class Watching:
-    """Readers who poll some patients: what they get never goes back, and is never missing."""
-
-    def __init__(self, site: Site, patients: list[UUID]) -> None:
-        self._site = site
-        self._patients = patients
-        self.answers = 0
-        self.wrong: list[str] = []
-
-    def run(self, stopping: threading.Event) -> None:
-        asyncio.run(self._run(stopping))
-
-    async def _run(self, stopping: threading.Event) -> None:
-        pool: AsyncConnectionPool[Any] = AsyncConnectionPool(
-            self._site.database.url("reader"), open=False, min_size=2, kwargs={"autocommit": True}
-        )
-        async with pool:
-            reading = Reading(pool, self._site.tools.keys())
-            await asyncio.gather(*(self._poll(reading, each, stopping) for each in self._patients))
-
-    async def _poll(self, reading: Reading, patient: UUID, stopping: threading.Event) -> None:
-        checkpoint = needs = 0
-        while not stopping.is_set():
-            served = await reading.document(PLAN, patient, AUDITOR)
-            self.answers += 1
-            self._judge(served, checkpoint, needs)
-            if served.document is not None:
-                checkpoint, needs = served.standing.checkpoint, len(served.document["needs"])
-            await asyncio.sleep(0.02)
-
-    def _judge(self, served: Served, checkpoint: int, needs: int) -> None:
-        if served.document is None:
-            self.wrong.append("nothing was served")
-        elif served.standing.checkpoint < checkpoint:
-            self.wrong.append(f"position {served.standing.checkpoint} after {checkpoint}")
-        elif len(served.document["needs"]) < needs:
-            self.wrong.append("an older document after a newer one")
-
-
-@contextmanager
-def meanwhile(*jobs: Callable[[threading.Event], None]) -> Iterator[None]:
-    stopping = threading.Event()
-    threads = [threading.Thread(target=job, args=[stopping]) for job in jobs]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        stopping.set()
-        for thread in threads:
-            thread.join()
 
 
 def writing(site: Site) -> Callable[[threading.Event], None]:
@@ -124,7 +64,7 @@ def test_killing_it_at_any_moment_harms_nothing(site: Site, tmp_path: Path) -> N
     site.catch_up()
     with site.database.connect("auditor") as connection:
         patients = [row[0] for row in connection.execute("select patient_id from log.keys order by 1 limit 8")]
-    watching = Watching(site, patients)
+    watching = Watching(site.database.url("reader"), site.tools.keys(), patients)
     with processes_of(site, tmp_path) as processes:
         engine = processes.start("run")
         with meanwhile(writing(site), watching.run):
