@@ -1,10 +1,11 @@
 """What a sender is told of a message, and what is set aside of it: from entries and their outcomes to a conclusion."""
 
 from collections import Counter
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
+from consumers.messages import RawMessage, content_type_of
 from consumers.translation import Entry, NotOurs, Refused, Translated
 from domain.pathway import DiagnosisAgreed
 from infra.writing.work import Conclusion, PartOutcome, Rejection
@@ -19,15 +20,9 @@ _RESOLVE_IDENTITY = "find out at the source whose this is, correct it there, and
 _ACT = "see why the rules refuse it, and retry or discard"
 
 
-class Facing(NamedTuple):
-    """Where the message came from, for those who resolve a rejection."""
-
-    coordinates: str
-    content_type: str | None
-
-
-def conclude(entries: list[Entry], facing: Facing, outcomes: list[PartOutcome]) -> Conclusion:
-    """`outcomes` are those of the translated entries, in their order."""
+def conclude(entries: list[Entry], message: RawMessage, outcomes: list[PartOutcome]) -> Conclusion:
+    """`outcomes` are those of the translated entries, in their order. Of the message itself only where it came from
+    is told, to those who resolve a rejection."""
     decided = iter(outcomes)
     told = [_told(entry, next(decided) if isinstance(entry, Translated) else None) for entry in entries]
     reasons = [_reason(entry, each) for entry, each in zip(entries, told, strict=True) if each["outcome"] == "rejected"]
@@ -35,7 +30,7 @@ def conclude(entries: list[Entry], facing: Facing, outcomes: list[PartOutcome]) 
     rejection = None
     if reasons:
         owner = _owner({each["code"] for each in reasons})
-        rejection = Rejection(reasons[:_MOST_REASONS], facing.coordinates, facing.content_type, owner)
+        rejection = Rejection(reasons[:_MOST_REASONS], message.coordinates, content_type_of(message) or None, owner)
     return Conclusion(outcome, orjson.dumps(_answer(outcome, told)), rejection)
 
 

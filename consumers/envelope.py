@@ -67,8 +67,8 @@ class Envelope(NamedTuple):
     def digest(self) -> bytes:
         """Equal for the same message, in whichever mode and with whatever trace headers it is sent again."""
         time = "" if self.type == DOCUMENT_SENT else self.time.at.isoformat()
-        told = (self.type, time, self.subject or "", self.dataschema or "", self.content_type)
-        return hashlib.sha256("\n".join(told).encode() + b"\n" + self.data).digest()
+        told = f"{self.type}\n{time}\n{self.subject or ''}\n{self.dataschema or ''}\n{self.content_type}\n"
+        return hashlib.sha256(told.encode() + self.data).digest()
 
 
 def opened(message: RawMessage) -> Given:
@@ -86,8 +86,8 @@ def opened(message: RawMessage) -> Given:
                 raise Refusal(
                     "repeated-attribute", "", "a CloudEvents attribute came twice", "send each attribute once"
                 )
-            attributes[attribute] = value.decode()
-    except (UnicodeDecodeError, AttributeError):
+            attributes[attribute] = (value or b"").decode()
+    except UnicodeDecodeError:
         raise Refusal("not-utf8", "", "a header is not UTF-8", "send headers as UTF-8") from None
     if not attributes:
         raise Refusal(
@@ -152,19 +152,11 @@ def envelope(given: Given) -> Envelope:
     if time is None:
         raise _missing("time")
     data, document = _payload(given)
-    return Envelope(
-        source=source,
-        id=event_id,
-        type=kind,
-        time=time,
-        recorded_time=_instant(told, "recordedtime"),
-        content_type=given.content_type,
-        dataschema=_word(told, "dataschema"),
-        subject=_word(told, "subject"),
-        others={} if told.keys() <= _KNOWN else {name: told[name] for name in told if name not in _KNOWN},
-        data=data,
-        document=document,
-    )
+    recorded_time = _instant(told, "recordedtime")
+    dataschema, subject = _word(told, "dataschema"), _word(told, "subject")
+    others = {} if told.keys() <= _KNOWN else {name: told[name] for name in told if name not in _KNOWN}
+    kept = given.content_type
+    return Envelope(source, event_id, kind, time, recorded_time, kept, dataschema, subject, others, data, document)
 
 
 def _payload(given: Given) -> tuple[bytes, Any]:
@@ -200,11 +192,19 @@ def _instant(told: Mapping[str, Any], name: str) -> Occurred | None:
     if value is None:
         return None
     try:
-        moment = times.at(datetime.fromisoformat(value.upper())) if _INSTANT.fullmatch(value) else None
+        return _moment(value)
     except (ValueError, OverflowError):
-        moment = None
-    if moment is None or moment.at.year < _EARLIEST_YEAR:
-        raise _invalid(name, "an instant of RFC 3339 with its offset, such as 2026-03-01T09:30:00Z")
+        raise _invalid(name, "an instant of RFC 3339 with its offset, such as 2026-03-01T09:30:00Z") from None
+
+
+@lru_cache(2_000)
+def _moment(words: str) -> Occurred:
+    """Systems record many things at once, so the same instants come again."""
+    if not _INSTANT.fullmatch(words):
+        raise ValueError("not an instant of RFC 3339")
+    moment = times.at(datetime.fromisoformat(words.upper()))
+    if moment.at.year < _EARLIEST_YEAR:
+        raise ValueError("before any living person's record")
     return moment
 
 

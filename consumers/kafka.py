@@ -158,7 +158,7 @@ class Intake:
             self._take_up(consumer, assigned, place)
         if polled:
             batch = [_read(record, place) for records in polled.values() for record in records]
-            works = [self._pipeline.work(message, offset) for message, offset in batch]
+            works = self._pipeline.works(batch)
             kinds = [content_type_of(message) for message, _ in batch]
             self._finish(consumer, assigned)
             self._in_hand = _InHand(works, kinds, self._writer.begin(works), time.perf_counter())

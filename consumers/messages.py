@@ -19,9 +19,10 @@ JSON = "application/json"
 
 
 class RawMessage(NamedTuple):
-    """One message as it came: headers under their Kafka names (`ce_id`), HTTP's percent-encoding undone."""
+    """One message as it came: headers under their Kafka names (`ce_id`), HTTP's percent-encoding undone. In Kafka a
+    header may have no value."""
 
-    headers: tuple[tuple[str, bytes], ...]
+    headers: tuple[tuple[str, bytes | None], ...]
     value: bytes | None
     coordinates: str
 
@@ -62,7 +63,7 @@ def _unescaped(value: str) -> str:
 
 def packed(message: RawMessage) -> bytes:
     """A message as one string of bytes, to be kept and taken up again: a line of JSON, then the value."""
-    headers = [(name, value.decode("latin-1")) for name, value in message.headers]
+    headers = [(name, None if value is None else value.decode("latin-1")) for name, value in message.headers]
     return orjson.dumps([headers, message.value is None]) + b"\n" + (message.value or b"")
 
 
@@ -70,7 +71,9 @@ def unpacked(kept: bytes, coordinates: str) -> RawMessage:
     line, _, value = kept.partition(b"\n")
     headers, is_null = orjson.loads(line)
     return RawMessage(
-        tuple((name, text.encode("latin-1")) for name, text in headers), None if is_null else value, coordinates
+        tuple((name, None if text is None else text.encode("latin-1")) for name, text in headers),
+        None if is_null else value,
+        coordinates,
     )
 
 
@@ -78,7 +81,8 @@ def content_type_of(message: RawMessage) -> str:
     """The media type without parameters, in lower case; empty where the message does not tell it."""
     told = dict(message.headers).get("content-type")
     if told is None:
-        told = next((value for name, value in message.headers if name.lower() == "content-type"), b"")
+        named = (value for name, value in message.headers if name.lower() == "content-type" and value is not None)
+        told = next(named, b"")
     return media_type(told.decode("latin-1"))
 
 

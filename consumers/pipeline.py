@@ -1,20 +1,19 @@
 """From one message, whichever way it came, to one work for the writer; and from what became of it to the answer."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
-import orjson
 import structlog
 
 from consumers import fhir, mns, vocabulary
-from consumers.answers import Facing, conclude
+from consumers.answers import conclude
 from consumers.envelope import DOCUMENT_SENT, Envelope, Given, envelope, identity, opened
 from consumers.messages import JSON, RawMessage, content_type_of, packed
-from consumers.translation import Entry, Refusal, Refused, Sender, Translated
+from consumers.provenance import Written, provenance_of
+from consumers.translation import Entry, Instruction, Refusal, Refused, Sender, Translated
 from domain.cancer_codes import CancerCodes
-from domain.facts import Agent
 from infra.keys import KeyRing
 from infra.writing.work import Act, Conclusion, OffsetMove, Outcome, Part, PartOutcome, Work
 from infra.writing.writer import Writer
@@ -24,6 +23,8 @@ log = structlog.get_logger(__name__)
 FHIR = ("application/fhir+json", "application/json+fhir")
 HL7V2 = ("application/hl7-v2+er7", "x-application/hl7-v2+er7")
 UNIDENTIFIED = "unidentified"
+_PORTION, _PORTION_BYTES = 100, 1_000_000
+_UNREAD = Given({}, "", None)
 
 
 class _Identity(NamedTuple):
@@ -32,6 +33,27 @@ class _Identity(NamedTuple):
     source: str
     event_id: str
     digest: bytes
+
+
+class _Reading:
+    """One message, as far as it has been read. No further step takes what is `over`: refused, for the reason that
+    stands in its entries."""
+
+    __slots__ = ("entries", "envelope", "given", "identity", "is_over", "message", "offset", "parts")
+    envelope: Envelope
+
+    def __init__(self, message: RawMessage, offset: OffsetMove | None) -> None:
+        self.message = message
+        self.offset = offset
+        self.given = _UNREAD
+        self.identity: _Identity | None = None
+        self.entries: list[Entry] = []
+        self.parts: tuple[Part, ...] = ()
+        self.is_over = False
+
+    def refuse(self, reason: Refused) -> None:
+        self.entries = [reason]
+        self.is_over = True
 
 
 class Pipeline:
@@ -43,53 +65,43 @@ class Pipeline:
 
     def work(self, message: RawMessage, offset: OffsetMove | None = None, replaces: bool = False) -> Work:
         """Never raises for anything in the message. `replaces`: its rejection is taken up again."""
-        given: Given | None = None
-        told: _Identity | None = None
-        parts: tuple[Part, ...] = ()
-        try:
-            given = opened(message)
-            read = envelope(given)
-            told = _Identity(read.source, read.id, read.digest())
-            entries = self._entries(read)
-            parts = tuple(_parts(read, entries))
-        except Refusal as refusal:
-            entries = [Refused("", "event", refusal.code, refusal.field, refusal.detail, refusal.action)]
-        except Exception:  # a fault of ours in reading one message must not stop all others: it is set aside
-            log.exception("message_unreadable")
-            entries = [_fault()]
-        return self._work(message, told or _identity(given, message), entries, parts, offset, replaces)
+        (work,) = self.works([(message, offset)], replaces)
+        return work
 
-    def _work(
-        self,
-        message: RawMessage,
-        told: _Identity,
-        entries: list[Entry],
-        parts: tuple[Part, ...],
-        offset: OffsetMove | None,
-        replaces: bool,
-    ) -> Work:
-        facing = Facing(message.coordinates, content_type_of(message) or None)
+    def works(self, messages: Iterable[tuple[RawMessage, OffsetMove | None]], replaces: bool = False) -> list[Work]:
+        """The same of many, in their order."""
+        readings = (_Reading(message, offset) for message, offset in messages)
+        return [work for portion in _portions(readings) for work in self._read(portion, replaces)]
+
+    def _read(self, portion: list[_Reading], replaces: bool) -> list[Work]:
+        """Each step is taken with all of them before the next: a processor that stays within a little code needs a
+        quarter less time than for one message after another."""
+        for step in (_open, _check, _identify, self._translate, _attribute):
+            _take(step, portion)
+        return [self._work(each, replaces) for each in portion]
+
+    def _work(self, reading: _Reading, replaces: bool) -> Work:
+        message, offset = reading.message, reading.offset
+        told = reading.identity or _identity(reading.given, message)
         return Work(
             source=told.source,
             key=self._keys.digest("receipt", told.source, told.event_id),
             digest=told.digest,
-            parts=parts,
-            conclude=partial(conclude, entries, facing),
+            parts=reading.parts,
+            conclude=partial(conclude, reading.entries, message),
             raw=packed(message),
             offset=offset,
             replaces=replaces,
-            aside=partial(self._aside, message, told, facing, offset),
+            aside=partial(self._aside, message, told, offset),
         )
 
-    def _aside(
-        self, message: RawMessage, told: _Identity, facing: Facing, offset: OffsetMove | None, code: str
-    ) -> Work:
+    def _aside(self, message: RawMessage, told: _Identity, offset: OffsetMove | None, code: str) -> Work:
         """The same message under a receipt of its own, with `code` as the reason. Its content is part of the key:
         sent again, it is known."""
 
         def set_aside(_: list[PartOutcome]) -> Conclusion:
             refused = Refused("", "event", code, "", *ASIDE_WORDS.get(code, ASIDE_WORDS["not-storable"]))
-            return conclude([refused], facing, [])
+            return conclude([refused], message, [])
 
         return Work(
             source=told.source,
@@ -100,6 +112,9 @@ class Pipeline:
             raw=packed(message),
             offset=offset,
         )
+
+    def _translate(self, reading: _Reading) -> None:
+        reading.entries = self._entries(reading.envelope)
 
     def _entries(self, read: Envelope) -> list[Entry]:
         sender = Sender(read.source, read.id, read.time, vocabulary.organisation_of(read.source))
@@ -138,7 +153,50 @@ ASIDE_WORDS = {
 
 def ingest(writer: Writer, pipeline: Pipeline, messages: Iterable[RawMessage]) -> list[Outcome]:
     """All in one transaction, in order. Raises WriterStopped, psycopg.Error."""
-    return writer.write([pipeline.work(message) for message in messages])
+    return writer.write(pipeline.works((message, None) for message in messages))
+
+
+def _portions(readings: Iterable[_Reading]) -> Iterator[list[_Reading]]:
+    """A few at a time, since a decoded message takes many times the room of its bytes."""
+    portion: list[_Reading] = []
+    size = 0
+    for each in readings:
+        portion.append(each)
+        size += len(each.message.value or b"")
+        if len(portion) == _PORTION or size > _PORTION_BYTES:
+            yield portion
+            portion, size = [], 0
+    yield portion
+
+
+def _take(step: Callable[[_Reading], None], readings: Iterable[_Reading]) -> None:
+    for each in readings:
+        if each.is_over:
+            continue
+        try:
+            step(each)
+        except Refusal as refusal:
+            each.refuse(Refused("", "event", refusal.code, refusal.field, refusal.detail, refusal.action))
+        except Exception:  # a fault of ours in reading one message must not stop all others: it is set aside
+            log.exception("message_unreadable")
+            each.refuse(_fault())
+
+
+def _open(reading: _Reading) -> None:
+    reading.given = opened(reading.message)
+
+
+def _check(reading: _Reading) -> None:
+    reading.envelope = envelope(reading.given)
+
+
+def _identify(reading: _Reading) -> None:
+    read = reading.envelope
+    reading.identity = _Identity(read.source, read.id, read.digest())
+
+
+def _attribute(reading: _Reading) -> None:
+    reading.parts = tuple(_parts(reading.envelope, reading.entries))
 
 
 def _signal(read: Envelope) -> dict[str, Any]:
@@ -147,54 +205,26 @@ def _signal(read: Envelope) -> dict[str, Any]:
     return {name: value for name, value in {**read.others, **told}.items() if value is not None}
 
 
-def _identity(given: Given | None, message: RawMessage) -> _Identity:
+def _identity(given: Given, message: RawMessage) -> _Identity:
     """Of a message whose envelope cannot be read: by its source and id if it has them, else by its content."""
     digest = _content(message)
-    named = identity(given) if given else None
-    return _Identity(*(named or (UNIDENTIFIED, digest.hex())), digest)
+    return _Identity(*(identity(given) or (UNIDENTIFIED, digest.hex())), digest)
 
 
 def _content(message: RawMessage) -> bytes:
     return hashlib.sha256(content_type_of(message).encode() + b"\n" + (message.value or b"")).digest()
 
 
-def _parts(read: Envelope, entries: list[Entry]) -> Iterable[Part]:
-    """Provenance is written once for a message, and once more for each performer in it."""
-    written: dict[Agent | None, bytes] = {}
+def _parts(read: Envelope, entries: list[Entry]) -> Iterator[Part]:
+    provenance = provenance_of(read)
     for entry in entries:
-        if not isinstance(entry, Translated):
-            continue
-        acts = tuple(
-            Act(each.target, each.act, each.occurred, _provenance(read, each.performer, written))
-            for each in entry.instructions
-        )
-        occurred = acts[0].occurred if acts else read.time
-        yield Part(entry.patient, acts, _provenance(read, None, written), occurred)
+        if isinstance(entry, Translated):
+            acts = tuple([_act(each, provenance) for each in entry.instructions])
+            yield Part(entry.patient, acts, provenance.plain, acts[0].occurred if acts else read.time)
 
 
-def _provenance(read: Envelope, performer: Agent | None, written: dict[Agent | None, bytes]) -> bytes:
-    """JSON of domain.facts.Provenance."""
-    found = written.get(performer)
-    if found is not None:
-        return found
-    told = {
-        "source": read.source,
-        "source_event_id": read.id,
-        "performer": performer.model_dump(exclude_none=True) if performer else None,
-        "organisation": vocabulary.organisation_of(read.source),
-        "recorded_at_source": read.recorded_time.at if read.recorded_time else None,
-        "correlation_id": _trace(read),
-    }
-    written[performer] = orjson.dumps({name: value for name, value in told.items() if value is not None})
-    return written[performer]
-
-
-def _trace(read: Envelope) -> str | None:
-    """The trace id of W3C Trace Context, the second field of `traceparent`."""
-    if "traceparent" not in read.others:
-        return None
-    parts = str(read.others["traceparent"]).split("-")
-    return parts[1] if len(parts) == 4 and len(parts[1]) == 32 else None
+def _act(told: Instruction, provenance: Written) -> Act:
+    return Act(told.target, told.act, told.occurred, provenance.by(told.performer))
 
 
 def _fault() -> Refused:

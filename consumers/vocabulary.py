@@ -5,11 +5,12 @@ The type is `uk.nhs.cancerplan.` and the fact's stored name; the data is a Repor
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import Annotated, Any, NamedTuple
 
+import orjson
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError, create_model
 
 from consumers.envelope import Envelope
@@ -25,6 +26,7 @@ from domain.times import Occurred
 PREFIX = "uk.nhs.cancerplan."
 _MOST_REASONS = 20
 _EARLIEST_YEAR = 1800
+_LONGEST_REMEMBERED = 1_000  # bytes of JSON; with the number of those who are remembered it bounds the memory
 # Matching records the first two by itself, from what every report says of its patient; joining records and ending
 # them takes a person here.
 _OURS_ALONE = (PatientRegistered, IdentifierLinked, *merging.FACTS, *retention.FACTS)
@@ -74,9 +76,13 @@ class Report(Value):
 
 
 class _Kind(NamedTuple):
-    """`instants` and `days` are the fact's members that must be plausible dates, checked after its types."""
+    """`told` reads all of a report but its patient. `target` is the stream, where it needs no key. `instants` and
+    `days` are the fact's members that must be plausible dates, checked after its types."""
 
+    stored: str
     report: type[Report]
+    told: Callable[..., Any]
+    target: Target | None
     category: Category
     instants: tuple[str, ...]
     days: tuple[str, ...]
@@ -95,25 +101,34 @@ def _kinds() -> Mapping[str, _Kind]:
 def _kinds_with(_: tuple[str, ...]) -> Mapping[str, _Kind]:
     return MappingProxyType(
         {
-            stored: _kind(fact, category)
+            stored: _kind(stored, fact, category)
             for stored, fact in accepted().items()
             if fact not in _OURS_ALONE and (category := category_of(fact)) is not None
         }
     )
 
 
-def _kind(fact: type[Fact], category: Category) -> _Kind:
+def _kind(stored: str, fact: type[Fact], category: Category) -> _Kind:
     members: dict[str, Any] = {"fact": (fact, ...)}
     if category in _WITH_KEY:
         members["key"] = (Key, Field(description=Report.model_fields["key"].description))
     report: type[Report] = create_model(f"{fact.__name__}Report", __base__=Report, **members)
-    told = fact.model_json_schema().get("properties", {})
+    schema = fact.model_json_schema().get("properties", {})
     return _Kind(
+        stored=stored,
         report=report,
+        told=_all_but_patient(report).__pydantic_validator__.validate_json,
+        target=None if category in _WITH_KEY else Target(category),
         category=category,
-        instants=tuple(name for name in told if _says(told[name], "format", "date-time")),
-        days=tuple(name for name in told if _says(told[name], "pattern", _PARTIAL_DATE)),
+        instants=tuple(name for name in schema if _says(schema[name], "format", "date-time")),
+        days=tuple(name for name in schema if _says(schema[name], "pattern", _PARTIAL_DATE)),
     )
+
+
+def _all_but_patient(report: type[Report]) -> type[Value]:
+    members: dict[str, Any] = {name: (each.annotation, each) for name, each in report.model_fields.items()}
+    del members["patient"]
+    return create_model(f"{report.__name__}WithoutPatient", __base__=Value, **members)
 
 
 def _says(schema: Mapping[str, Any], member: str, value: str) -> bool:
@@ -139,24 +154,30 @@ def refuse_vague(kind: str) -> None:
 
 def translate(envelope: Envelope, sender: Sender) -> list[Entry]:
     """One entry, or one refusal for each field that is wrong. Raises Refusal for a type or schema that is not ours."""
-    stored = stored_name(envelope.type)
-    _check_schema(envelope.dataschema, stored)
-    kind = _kinds()[stored]
+    kind = _kind_of(envelope.type, envelope.dataschema, tuple(RETIRED))
     try:
-        report: Report = kind.report.__pydantic_validator__.validate_json(envelope.data, strict=True)
-    except ValidationError as error:
-        return _refused(stored, error)
-    _check_dates(kind, report.fact)
-    occurred = _occurred(report.occurred) if report.occurred else envelope.time
-    target = _target(kind.category, report, sender)
-    told = tuple(Instruction(target, fact, occurred, report.performer) for fact in facts_of_today(report.fact))
-    return [Translated("", stored, _patient(report.patient, sender.source), told)]
+        told = kind.told(envelope.data, strict=True)
+        patient = _patient(envelope.document["patient"], sender.source)
+    except (ValidationError, KeyError):
+        return _refused(kind, envelope.data)
+    _check_dates(kind, told.fact)
+    occurred = _occurred(told.occurred) if told.occurred else envelope.time
+    target = kind.target or Target(kind.category, scoped_key(told.key_system or scope(sender.source), told.key))
+    instructions = [Instruction(target, fact, occurred, told.performer) for fact in facts_of_today(told.fact)]
+    _checked_day(patient.birth_date, "/patient/birth_date")
+    if not patient.identifiers:
+        raise Refusal(
+            "no-patient", "/patient", "the patient has no identifier", "send nhs_number or identifiers with a system"
+        )
+    return [Translated("", kind.stored, patient, tuple(instructions))]
 
 
-def _target(category: Category, report: Report, sender: Sender) -> Target:
-    if category not in _WITH_KEY or report.key is None:
-        return Target(category)
-    return Target(category, scoped_key(report.key_system or scope(sender.source), report.key))
+@lru_cache(1_000)
+def _kind_of(kind: str, dataschema: str | None, _: tuple[str, ...]) -> _Kind:
+    """The same few types come again and again."""
+    stored = stored_name(kind)
+    _check_schema(dataschema, stored)
+    return _kinds()[stored]
 
 
 @lru_cache(10_000)
@@ -183,9 +204,14 @@ def _check_schema(dataschema: str | None, stored: str) -> None:
         )
 
 
-def _refused(stored: str, error: ValidationError) -> list[Entry]:
-    told = error.errors(include_url=False, include_input=False, include_context=False)[:_MOST_REASONS]
-    return [_invalid(stored, each["loc"], each["msg"]) for each in told]
+def _refused(kind: _Kind, data: bytes) -> list[Entry]:
+    """Every field that is wrong, in the order of the report: what was read in two parts is read anew as a whole."""
+    try:
+        kind.report.__pydantic_validator__.validate_json(data, strict=True)
+    except ValidationError as error:
+        told = error.errors(include_url=False, include_input=False, include_context=False)[:_MOST_REASONS]
+        return [_invalid(kind.stored, each["loc"], each["msg"]) for each in told]
+    raise ValueError("a report is right as a whole and wrong in its parts")
 
 
 def _invalid(stored: str, place: tuple[str | int, ...], expected: str) -> Refused:
@@ -232,20 +258,18 @@ def _bad_date(pointer: str) -> Refusal:
     return Refusal("invalid-field", pointer, "not a date of the calendar", "send a date that exists")
 
 
-def _patient(person: Person, source: str) -> PatientReference:
-    _checked_day(person.birth_date, "/patient/birth_date")
+def _patient(told: Any, source: str) -> PatientReference:
+    """Raises ValidationError."""
+    person = orjson.dumps(told, option=orjson.OPT_SORT_KEYS)
+    return _met(person, source) if len(person) <= _LONGEST_REMEMBERED else _met.__wrapped__(person, source)
+
+
+@lru_cache(5_000)
+def _met(person: bytes, source: str) -> PatientReference:
+    """A person's events come in a row, each with all that its source knows of them."""
+    read = Person.__pydantic_validator__.validate_json(person, strict=True)
     told: list[Identifier] = []
-    if person.nhs_number is not None:
-        told.append(_number(person.nhs_number, source))
-    told.extend(identifier(each.system, each.value, source) for each in person.identifiers)
-    if not told:
-        raise Refusal(
-            "no-patient", "/patient", "the patient has no identifier", "send nhs_number or identifiers with a system"
-        )
-    return PatientReference(identifiers=tuple(dict.fromkeys(told)), name=person.name, birth_date=person.birth_date)
-
-
-@lru_cache(20_000)
-def _number(nhs_number: str, source: str) -> Identifier:
-    """A person's events come in a row, and the check digit takes longer than all else that is read of the patient."""
-    return identifier(NHS_NUMBER, nhs_number, source)
+    if read.nhs_number is not None:
+        told.append(identifier(NHS_NUMBER, read.nhs_number, source))
+    told.extend(identifier(each.system, each.value, source) for each in read.identifiers)
+    return PatientReference(identifiers=tuple(dict.fromkeys(told)), name=read.name, birth_date=read.birth_date)

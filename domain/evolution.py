@@ -5,7 +5,6 @@ not written any more it becomes facts of today whenever it is read, so that fold
 deduplication know only these.
 """
 
-from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from domain.catalogue import CATALOGUE, fact_class
@@ -56,16 +55,14 @@ def revived(stored: str, told: dict[str, Any]) -> Fact:
 
 
 def as_of_today(fact: Fact) -> Fact:
-    facts = tuple(facts_of_today(fact))
+    facts = facts_of_today(fact)
     return facts[0] if len(facts) == 1 else Several(was=fact.stored, facts=facts)
 
 
-def facts_of_today(fact: Fact) -> Iterator[Fact]:
-    if isinstance(fact, Retired):
-        for each in fact.becomes():
-            yield from facts_of_today(each)
-    else:
-        yield fact
+def facts_of_today(fact: Fact) -> tuple[Fact, ...]:
+    if not isinstance(fact, Retired):
+        return (fact,)
+    return tuple(today for each in fact.becomes() for today in facts_of_today(each))
 
 
 def accepted() -> dict[str, type[Fact]]:

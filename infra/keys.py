@@ -189,7 +189,8 @@ class KeyRing:
         self.provider = provider
         self._limit = limit
         self._held: OrderedDict[UUID, DataKey] = OrderedDict()
-        self._index_key = provider.index_key()
+        # What depends on the key alone is done once: a digest takes half as long so.
+        self._index = hmac.new(provider.index_key(), digestmod=hashlib.sha256)
         self._identifiers: dict[tuple[str, str], bytes] = {}
 
     def generate(self, key_id: UUID) -> tuple[DataKey, bytes]:
@@ -213,8 +214,9 @@ class KeyRing:
 
     def digest(self, *parts: str) -> bytes:
         """Sixteen bytes under the index key: finds an identifier or a receipt without holding it in clear."""
-        text = "\x00".join(parts).encode()
-        return hmac.digest(self._index_key, text, hashlib.sha256)[:16]
+        code = self._index.copy()
+        code.update("\x00".join(parts).encode())
+        return code.digest()[:16]
 
     def identifier_digest(self, identifier: Identifier) -> bytes:
         """Remembered, since a writer asks several times for each message."""

@@ -81,7 +81,7 @@ class Product:
         """As the consumer does: the next batch is read while the writer has one."""
         in_hand: Job | None = None
         for batch in batches:
-            works = [self._pipeline.work(message, OffsetMove(*_PLACE, at)) for at, message in batch]
+            works = self._pipeline.works((message, OffsetMove(*_PLACE, at)) for at, message in batch)
             _finish(in_hand)
             in_hand = self.writer.begin(works)
         _finish(in_hand)

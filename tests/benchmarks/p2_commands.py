@@ -16,7 +16,7 @@ from uuid import UUID, uuid4
 import psycopg
 
 from consumers.messages import RawMessage
-from consumers.pipeline import Pipeline
+from consumers.pipeline import Pipeline, ingest
 from domain.care_plan import NeedRaised, RaiseNeed
 from domain.facts import CARE_PLAN, Agent, Provenance
 from domain.times import at
@@ -201,7 +201,7 @@ def _ingest_at_pace(url: str, key_file: Path, may: Event, ready: Event, over: Ev
             due = time.perf_counter()
         if over.is_set():
             break
-        writer.write([pipeline.work(message) for message in batch])
+        ingest(writer, pipeline, batch)
         done.value += len(batch)
         due += _INGEST_BATCH / INGESTED_A_SECOND
         time.sleep(max(0.0, due - time.perf_counter()))

@@ -8,7 +8,7 @@ from itertools import islice
 from uuid import UUID
 
 from consumers.messages import RawMessage
-from consumers.pipeline import Pipeline
+from consumers.pipeline import Pipeline, ingest
 from infra.writing.writer import Writer
 from projections.catalogue import STORED
 from projections.keeping.keeper import Advance
@@ -48,7 +48,7 @@ class Source:
         """Returns the last position written."""
         last = 0
         for batch in batched(messages, BATCH):
-            for outcome in self._writer.write([self._pipeline.work(message) for message in batch]):
+            for outcome in ingest(self._writer, self._pipeline, batch):
                 last = outcome.last_position or last
         return last
 

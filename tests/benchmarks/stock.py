@@ -34,12 +34,12 @@ class Report(NamedTuple):
 
 def read(message: RawMessage) -> Report:
     """The message's JSON, not validated further."""
-    headers = dict(message.headers)
+    headers = {name: (value or b"").decode() for name, value in message.headers}
     data = orjson.loads(message.value or b"{}")
-    kind = headers["ce_type"].decode()
+    kind = headers["ce_type"]
     patient_id = uuid5(NAMESPACE_URL, data["patient"]["nhs_number"])
     case_id = uuid5(patient_id, f"{kind.split('.')[3]}:{data.get('key')}")
-    return Report(case_id, patient_id, kind, data.get("occurred") or headers["ce_time"].decode(), data["fact"])
+    return Report(case_id, patient_id, kind, data.get("occurred") or headers["ce_time"], data["fact"])
 
 
 def read_as_of_patient(message: RawMessage) -> Report:

@@ -10,7 +10,7 @@ from uuid import UUID
 import orjson
 
 from consumers.messages import JSON, RawMessage
-from consumers.pipeline import Pipeline
+from consumers.pipeline import Pipeline, ingest
 from domain.patient import DemographicsRecorded
 from infra.synthetic.journeys import journey
 from infra.synthetic.messages import Message
@@ -69,7 +69,7 @@ def in_rounds(persons: Iterable[Sequence[RawMessage]]) -> list[RawMessage]:
 
 def fill(writer: Writer, pipeline: Pipeline, messages: Iterable[RawMessage]) -> None:
     for batch in batched(messages, BATCH):
-        writer.write([pipeline.work(message) for message in batch])
+        ingest(writer, pipeline, batch)
 
 
 def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -1,5 +1,6 @@
 """Wrapping keys by versions of a key-encryption key that stands in a file."""
 
+import hmac
 from pathlib import Path
 
 import orjson
@@ -90,6 +91,14 @@ def test_an_old_copy_of_the_file_does_not_open_what_was_wrapped_since(path: Path
     provider.add_version()
     with pytest.raises(KeyUnusable, match="'2' is not in the key file"):
         FileKeyProvider(copy).unwrap(provider.wrap(KEY, b""), b"")
+
+
+@pytest.mark.parametrize("parts", [("receipt", "/nhs/england/RXX", "é"), ("x" * 200,), ("",), ()])
+def test_a_digest_is_hmac_sha_256_under_the_index_key(path: Path, parts: tuple[str, ...]) -> None:
+    provider = FileKeyProvider(path)
+    expected = hmac.digest(provider.index_key(), "\x00".join(parts).encode(), "sha256")
+    keys = KeyRing(provider)
+    assert [keys.digest(*parts) for _ in range(2)] == [expected[:16]] * 2
 
 
 def test_identifiers_are_found_as_before_after_a_rotation(path: Path) -> None:
