@@ -43,7 +43,8 @@ class NotRebuilt(Exception):
 
 
 class Progress(NamedTuple):
-    """`phase`: filling, catching up, comparing, switching; `done` of `total` events, or persons compared."""
+    """`phase`: filling, catching up, comparing, switching, and switched when all is done; `done` of `total` events, or
+    tables compared or switched."""
 
     phase: str
     done: int
@@ -255,6 +256,7 @@ class _Building:
             self._told(Progress("switching", number, len(self._kept)))
             until_no_reader_is_in_the_way(lambda kept=each: self._put_in_place(kept))  # type: ignore[misc]
             self._left.remove(each)
+        self._told(Progress("switched", len(self._kept), len(self._kept)))
 
     def _put_in_place(self, kept: Kept) -> None:
         """In one transaction, in which neither table can move: what is served next holds all that was served."""

@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 
 from projections.catalogue import STORED
+from projections.folds.folding import Projection
 from projections.folds.plan import PLAN
 from projections.folds.record import RECORD
 from projections.live import standing, upkeep
@@ -174,6 +175,17 @@ def test_people_of_several_records_are_one_in_a_new_table(site: Site) -> None:
     report = site.rebuild(*STORED, processes=2, sample=None)
     assert (report.differences, report.persons) == ([], 3)
     assert differing(site.database) == []
+
+
+@pytest.mark.parametrize("projections", [(PLAN,), STORED])
+def test_whoever_follows_hears_that_all_is_done(site: Site, projections: tuple[Projection, ...]) -> None:
+    site.tell(3)
+    site.catch_up()
+    told: list[rebuilding.Progress] = []
+    rebuilding.rebuild(site.tools, projections, rebuilding.Terms(), told.append)
+    assert told[-1] == ("switched", len(projections), len(projections))
+    assert all(0 <= each.done <= each.total for each in told)
+    assert [each.phase for each in told].index("filling") == 0
 
 
 def test_a_log_that_goes_on_is_caught_up_with(site: Site) -> None:
