@@ -18,7 +18,8 @@ from consumers.pipeline import Pipeline
 from domain import cancer_codes
 from infra.connections import appending
 from infra.custody.agreement import refuse_unapplied
-from infra.custody.providers import key_provider, ledger
+from infra.custody.guarding import Guard
+from infra.custody.providers import guard, key_provider, ledger
 from infra.evidence import signing_key
 from infra.evidence.signer import log_names
 from infra.evidence.tiles import LogName
@@ -67,18 +68,20 @@ async def opened(
     provider = key_provider(settings)
     with psycopg.connect(settings.database_url(Role.READER)) as reader:
         refuse_unapplied(reader, ledger(settings))
+    guarding = guard(settings)
     readers: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
         settings.database_url(Role.READER), open=False, min_size=2, max_size=most_connections,
         timeout=_POOL_WAIT_SECONDS, max_waiting=200, kwargs={"autocommit": True},
+        configure=guarding.look_async,
     )  # fmt: skip
     writing = settings.database_url(Role.WRITER)
-    rejections, proving = _few(writing), _few(settings.database_url(Role.READER))
+    rejections, proving = _few(writing, guarding), _few(settings.database_url(Role.READER), guarding)
     async with readers:
         await readers.wait()
         keys = KeyRing(provider)
         with rejections, proving:
             read_keys, export_keys = KeyRing(provider), KeyRing(provider)
-            writer = Writer(Log(lambda: appending(writing), keys), keys, metrics=metrics)
+            writer = Writer(Log(lambda: guarding.opened(lambda: appending(writing)), keys), keys, metrics=metrics)
             writer.heed_destructions_for(read_keys)
             writer.heed_destructions_for(export_keys)
             try:
@@ -113,11 +116,12 @@ async def of_request(request: Request) -> Services:
 Shared = Annotated[Services, Depends(of_request)]
 
 
-def _few(url: str) -> "ConnectionPool[Connection[Any]]":
+def _few(url: str, guarding: Guard) -> "ConnectionPool[Connection[Any]]":
     """For what is asked now and then, by threads."""
     return ConnectionPool(
-        url, open=False, min_size=0, max_size=2, timeout=_POOL_WAIT_SECONDS, kwargs={"autocommit": True}
-    )
+        url, open=False, min_size=0, max_size=2, timeout=_POOL_WAIT_SECONDS, kwargs={"autocommit": True},
+        configure=guarding.look,
+    )  # fmt: skip
 
 
 def _issuer(settings: Settings, of: Any) -> Issuer:

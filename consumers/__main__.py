@@ -26,7 +26,7 @@ from infra import logging
 from infra.connections import appending
 from infra.custody.agreement import refuse_unapplied
 from infra.custody.ledger import LedgerBroken
-from infra.custody.providers import key_provider, ledger
+from infra.custody.providers import guard, key_provider, ledger
 from infra.custody.rotation import CustodyRefused
 from infra.garbage import spare_what_is_held
 from infra.keys import KeyRing
@@ -52,7 +52,8 @@ def _key_ring(settings: Settings) -> KeyRing:
 
 @contextmanager
 def _writing(settings: Settings, keys: KeyRing, registry: CollectorRegistry | None = None) -> Iterator[Writer]:
-    store = Log(lambda: _connect(settings), keys)
+    guarding = guard(settings)
+    store = Log(lambda: guarding.opened(lambda: _connect(settings)), keys)
     with closing(Writer(store, keys, metrics=WriteMetrics(registry))) as writer:
         yield writer
 

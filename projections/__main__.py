@@ -43,9 +43,9 @@ def run(metrics_port: MetricsPort = 0) -> None:
     stopping = until_told_to_stop()
     settings = load_settings()
     logging.configure("projections", settings.log_level)
-    metrics, tools = EngineMetrics(), Tools.of(settings)
+    metrics, tools = EngineMetrics(), Tools.guarded(settings)
     try:
-        with tools.connect() as connection:
+        with Tools.of(settings).connect() as connection:
             refuse_unapplied(connection, ledger(settings))
     except (CustodyRefused, LedgerBroken) as refused:
         sys.exit(str(refused))
@@ -73,7 +73,7 @@ def signals(metrics_port: MetricsPort = 0) -> None:
     logging.configure("signals", settings.log_level)
     if metrics_port:
         start_http_server(metrics_port, addr="127.0.0.1")
-    signalling.run(Tools.of(settings), settings, stopping, SignalMetrics().sent)
+    signalling.run(Tools.guarded(settings), settings, stopping, SignalMetrics().sent)
 
 
 @cli.command()

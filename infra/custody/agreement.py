@@ -4,6 +4,7 @@ A ledger that is behind was exchanged for an old copy, or lies elsewhere than th
 behind was restored.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
@@ -13,19 +14,32 @@ from infra.custody.rotation import CustodyRefused
 
 Connection = psycopg.Connection[Any]
 
-_CARRIED_OUT = """select destruction_id::text, patient_id::text, key_id::text from log.destructions
-                   where carried_out_at is not null"""
+# What a database knows of: destruction, patient and key.
+CARRIED_OUT = """select destruction_id::text, patient_id::text, key_id::text from log.destructions
+                  where carried_out_at is not null"""
+CarriedOut = tuple[Any, ...]
 
 
 class Unapplied(CustodyRefused):
     """This database still holds keys that were destroyed; nothing may be served from it."""
 
+    @classmethod
+    def of(cls, count: int) -> "Unapplied":
+        return cls(
+            f"{count} destroyed keys are back in this database, as after a restore; "
+            "run `python -m infra migrate` or `python -m infra keys reapply` before anything is served"
+        )
+
 
 def unapplied(connection: Connection, ledger: Ledger) -> list[Destruction]:
     """Destructions of the ledger that this database has not seen. Any role that may read log.destructions can ask.
     Raises LedgerBroken where the database knows more than the ledger, or something else."""
-    known = connection.execute(_CARRIED_OUT).fetchall()
-    told = ledger.destructions()  # afterwards: each is in the ledger before it is in the database
+    return left_to_apply(connection.execute(CARRIED_OUT).fetchall(), ledger)
+
+
+def left_to_apply(known: Sequence[CarriedOut], ledger: Ledger) -> list[Destruction]:
+    """The same, of what was read before: each destruction is in the ledger before it is in the database."""
+    told = ledger.destructions()
     by_id = {each.destruction_id: each for each in told}
     lacking = sum(destruction_id not in by_id for destruction_id, _, _ in known)
     if lacking:
@@ -33,7 +47,8 @@ def unapplied(connection: Connection, ledger: Ledger) -> list[Destruction]:
     for destruction_id, patient_id, key_id in known:
         if _differs(by_id[destruction_id], patient_id, key_id):
             raise LedgerBroken(f"{ledger.path} tells otherwise of destruction {destruction_id} than this database")
-    return [each for each in told if each.destruction_id not in {row[0] for row in known}]
+    seen = {row[0] for row in known}
+    return [each for each in told if each.destruction_id not in seen]
 
 
 def refuse_unapplied(connection: Connection, ledger: Ledger, but: str | None = None) -> None:
@@ -41,10 +56,7 @@ def refuse_unapplied(connection: Connection, ledger: Ledger, but: str | None = N
     out, which an attempt cut short may have left in the ledger alone. Raises Unapplied, LedgerBroken."""
     left = [each for each in unapplied(connection, ledger) if each.destruction_id != but]
     if left:
-        raise Unapplied(
-            f"{len(left)} destroyed keys are back in this database, as after a restore; "
-            "run `python -m infra migrate` or `python -m infra keys reapply` before anything is served"
-        )
+        raise Unapplied.of(len(left))
 
 
 def _differs(entry: Destruction, patient_id: str, key_id: str | None) -> bool:

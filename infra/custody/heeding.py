@@ -28,6 +28,10 @@ class Destructions:
         self._through = 0
         self._next = 0.0
 
+    def forget(self) -> None:
+        """In a database that was restored, positions mean something else; to hear of a destruction twice is no harm."""
+        self._through, self._next = 0, 0.0
+
     def heed(self) -> None:
         """Asks the database once a second at most. A database that is away is asked again later."""
         if time.monotonic() < self._next:

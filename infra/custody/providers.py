@@ -4,6 +4,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import cast
 
+from infra.custody.guarding import Guard
 from infra.custody.ledger import Ledger
 from infra.keys import FileKeyProvider, ManagedKeyProvider
 from infra.settings import Settings, SettingsError
@@ -19,6 +20,11 @@ def key_provider(settings: Settings) -> ManagedKeyProvider:
 def ledger(settings: Settings) -> Ledger:
     """Raises SettingsError, KeyUnusable."""
     return Ledger(settings.destruction_ledger(), key_provider(settings))
+
+
+def guard(settings: Settings) -> Guard:
+    """For all connections of a process that runs. Raises SettingsError, KeyUnusable."""
+    return Guard(ledger(settings))
 
 
 def _brought(named: str) -> Callable[[Settings], ManagedKeyProvider]:

@@ -201,6 +201,7 @@ class Writer:
         """On a new connection, and believing nothing that an unknown end may have made untrue."""
         self._log.close()
         self._holdings.clear()  # the new connection may lead to a database that was restored
+        self._destructions.forget()
         self._monthly = None
 
     def _batch(self, works: list[Work]) -> list[Outcome]:

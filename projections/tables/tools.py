@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from infra.custody.providers import key_provider
+from infra.custody.guarding import Guard
+from infra.custody.providers import guard, key_provider
 from infra.keys import KeyProvider, KeyRing
 from infra.settings import Role, Settings
 
@@ -19,13 +20,23 @@ class Tools(NamedTuple):
 
     database_url: str
     provider: Callable[[], KeyProvider]
+    guarding: Guard | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> "Tools":
         return cls(settings.database_url(Role.PROJECTOR), partial(key_provider, settings))
 
+    @classmethod
+    def guarded(cls, settings: Settings) -> "Tools":
+        """For a process that runs, while a restore may exchange the database. Raises SettingsError, KeyUnusable."""
+        return cls.of(settings)._replace(guarding=guard(settings))
+
     def connect(self) -> "psycopg.Connection[Any]":
-        """Notices within seconds that a server is gone."""
+        """Notices within seconds that a server is gone. Raises NotServed where the database was exchanged for one that
+        is not to be served from."""
+        return self._plainly() if self.guarding is None else self.guarding.opened(self._plainly)
+
+    def _plainly(self) -> "psycopg.Connection[Any]":
         return psycopg.connect(
             self.database_url, autocommit=True, connect_timeout=5, keepalives_idle=3, keepalives_interval=1,
             keepalives_count=3, tcp_user_timeout=6_000,
