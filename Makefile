@@ -24,7 +24,7 @@ run: setup  ## set up and start everything: PORT, KAFKA_PORT, DATA_DIR, DEMO_PAT
 	@exec $(PY) -m infra run
 
 test: lint  ## lint, types, import contracts and every test, with servers of their own
-	@$(PY) -m pytest
+	@$(PY) -m pytest --numprocesses 2 --dist loadfile
 
 lint: setup  ## ruff, mypy and the import contracts
 	@$(PY) -m ruff check

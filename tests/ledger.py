@@ -72,7 +72,9 @@ class Ledger(NamedTuple):
         signed = Signed(self.key.verifier, self.checkpoint(), self.heads(), named)
         account = Account(BEGAN + timedelta(days=1), "auditor", "0.1.0", len(self.events))
         record = self.record(*patients, text=text)
-        return export_files(signed, record, b"<!doctype html>", self.proofs(), self.tree.read, account, EXPORTS)
+        return export_files(
+            signed, record, lambda: {"report.html": b""}, self.proofs(), self.tree.read, account, EXPORTS
+        )
 
 
 def ledger(happenings: Sequence[tuple[str, str]], key: Signer | None = None) -> Ledger:

@@ -6,7 +6,7 @@ decided by whoever calls.
 
 import io
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
@@ -82,9 +82,16 @@ class Account(NamedTuple):
 
 
 def export_files(
-    signed: Signed, record: Record, report: bytes, proofs: HeadProofs, read: Reader, account: Account, signer: Signer
+    signed: Signed,
+    record: Record,
+    reports: Callable[[], Mapping[str, bytes]],
+    proofs: HeadProofs,
+    read: Reader,
+    account: Account,
+    signer: Signer,
 ) -> dict[str, bytes]:
-    """All files by name. `read` gives nodes of the log's tree, `signer` is the key that signs exports.
+    """All files by name. `reports` gives those that people read, when all else is there; `read` gives nodes of the
+    log's tree; `signer` is the key that signs exports.
 
     Every proof is checked before it is given away: raises EvidenceBroken where one does not hold, NoteRefused.
     """
@@ -96,7 +103,6 @@ def export_files(
     files = {
         "README.md": _beside("export_readme.md"),
         "verify.py": _beside("verify.py"),
-        "report.html": report,
         "key": f"{signed.log}\n".encode(),
         "checkpoint": signed.checkpoint,
         "heads": signed.heads,
@@ -104,6 +110,7 @@ def export_files(
         **_of_events(record, log, signed.checkpoint, read),
         **_of_patients(heads_here, signed.heads, heads.tree, proofs),
         **_of_growth(signed, log, read),
+        **reports(),
     }
     manifest = canonical(
         {

@@ -4,6 +4,7 @@ An export rests on the newest signed heads, and on the checkpoint of the same si
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from threading import Lock
@@ -29,7 +30,9 @@ from infra.evidence.tiles import LeavesMissing, LogName, Tiles
 from infra.keys import DataKey, KeyRing, KeyUnusable
 from infra.payloads import place, recorded
 from projections.folds.care_team import CARE_TEAM
-from projections.reading.evidence_report import Particulars, report
+from projections.reading.evidence_page import page
+from projections.reading.evidence_print import print_out
+from projections.reading.evidence_report import Line, Particulars, about, lines
 from projections.reading.reads import NOTED, VERDICT, Reader, Refused, parameters
 from projections.tables import documents
 
@@ -118,8 +121,13 @@ class Exports:
         if patient_id is None or not is_allowed:
             raise Refused
         account = Account(datetime.now(UTC), reader.role, self._version, basis.head)
-        page = self._page(basis, record, told, account)
-        files = export_files(signed, record, page, proofs, read, account, self._signer(basis))
+        shown = self._shown(basis, record, told, account)
+        with ThreadPoolExecutor(1) as press:  # printing takes as long as all proofs, and leaves Python free meanwhile
+            printed = press.submit(print_out, *shown)
+            files = export_files(
+                signed, record, lambda: {"report.html": page(*shown), "report.pdf": printed.result()},
+                proofs, read, account, self._signer(basis),
+            )  # fmt: skip
         return Made(zipped(files), basis.size, basis.head, str(basis.log))
 
     def _signer(self, basis: Basis) -> Signer:
@@ -147,7 +155,9 @@ class Exports:
         with self._ring:
             return {key_id: self._keys.unwrap(key_id, wrapped) for key_id, wrapped in rows if wrapped}
 
-    def _page(self, basis: Basis, record: Record, told: list[Recorded], account: Account) -> bytes:
+    def _shown(
+        self, basis: Basis, record: Record, told: list[Recorded], account: Account
+    ) -> tuple[dict[str, str], list[Line]]:
         checkpoint = open_checkpoint(basis.checkpoint, [basis.log])
         patients = sorted({event.patient_id for event in record.events if event.patient_id})
         particulars = Particulars(
@@ -155,7 +165,7 @@ class Exports:
             to_base64(checkpoint.root), str(basis.log),
         )  # fmt: skip
         standings = {position: text.standing for position, text in record.texts.items()}
-        return report(particulars, record.events, standings, told)
+        return about(particulars, len(record.events)), lines(record.events, standings, told)
 
 
 def _basis(connection: Connection) -> Basis:

@@ -1,11 +1,8 @@
-"""The page of an evidence export that people read: each event in words, in one file that needs nothing else."""
+"""What people read of an evidence export: each event in words. How it is laid out, `evidence_page` says for the screen
+and `evidence_print` for paper."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from functools import cache
-from html import escape
-from pathlib import Path
-from string import Template
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -26,7 +23,7 @@ _NOT_TOLD = {
 
 
 class Particulars(NamedTuple):
-    """What stands at the head of the page. `root` and `key` are as the checkpoint and its publisher write them."""
+    """What stands at the head. `root` and `key` are as the checkpoint and its publisher write them."""
 
     patient: UUID
     patients: Sequence[UUID]
@@ -38,17 +35,28 @@ class Particulars(NamedTuple):
     key: str
 
 
-def report(
-    particulars: Particulars, events: Sequence[Stored], texts: Mapping[int, str], recorded: Iterable[Recorded]
-) -> bytes:
-    """`texts` says by position whether the words are included, withheld or destroyed; `recorded` are those events of
-    `events` that could be read."""
-    lines = {line["position"]: line for line in fold_in_order([AUDIT_TRAIL], recorded)["audit_trail"]["lines"]}
-    rows = [_row(event, lines.get(event.position), texts[event.position]) for event in events]
-    told = {
+class Line(NamedTuple):
+    """One event, each member as it is shown, empty where nobody may say. `number` is its place in the log's tree;
+    `is_gone`: it was marked in error, moved or withdrawn."""
+
+    number: str
+    happened: str
+    what: str
+    kind: str
+    reason: str
+    people: str
+    source: str
+    recorded: str
+    stands: str
+    is_gone: bool
+
+
+def about(particulars: Particulars, events: int) -> dict[str, str]:
+    """The particulars as they are shown, by name."""
+    return {
         "patient": str(particulars.patient),
         "patients": ", ".join(map(str, particulars.patients)),
-        "events": f"{len(events):,}",
+        "events": f"{events:,}",
         "made": _moment(particulars.made_at),
         "role": particulars.role,
         "origin": particulars.origin,
@@ -56,27 +64,33 @@ def report(
         "root": particulars.root,
         "key": particulars.key,
     }
-    shown = {name: escape(each) for name, each in told.items()}
-    return _template().substitute(shown, rows="\n".join(rows)).encode()
 
 
-def _row(event: Stored, line: Document | None, text: str) -> str:
-    number = f'<th scope="row">{event.position - 1:,}</th>'
+def lines(events: Sequence[Stored], texts: Mapping[int, str], recorded: Iterable[Recorded]) -> list[Line]:
+    """`texts` says by position whether the words are included, withheld or destroyed; `recorded` are those events of
+    `events` that could be read."""
+    told = {line["position"]: line for line in fold_in_order([AUDIT_TRAIL], recorded)["audit_trail"]["lines"]}
+    return [_line(event, told.get(event.position), texts[event.position]) for event in events]
+
+
+def _line(event: Stored, line: Document | None, text: str) -> Line:
     happened = occurred(event.occurred_at, event.occurred_precision)
     when = _moment(event.occurred_at) if not happened.is_date_only else happened.words()
-    kind = f"<small>{escape(event.type)}</small>"
+    number, at = f"{event.position - 1:,}", _moment(event.recorded_at)
     if line is None:
-        cells = [when, f"{escape(_NOT_TOLD[text])}<br>{kind}", "", "", _moment(event.recorded_at), ""]
-    else:
-        gone = "" if line["standing"] in (STANDS, "corrected") else ' class="gone"'
-        what = f"<span{gone}>{escape(line['text'])}</span>{_reason(line)}<br>{kind}"
-        standing = "yes" if line["standing"] == STANDS else escape(spaced(line["standing"]))
-        cells = [when, what, _people(line), _source(line), _moment(event.recorded_at), standing]
-    return f"<tr>{number}{''.join(f'<td>{each}</td>' for each in cells)}</tr>"
-
-
-def _reason(line: Document) -> str:
-    return "" if line["reason"] == NOT_RECORDED else f"<br>Reason: {escape(line['reason'])}"
+        return Line(number, when, _NOT_TOLD[text], event.type, "", "", "", at, "", is_gone=False)
+    return Line(
+        number=number,
+        happened=when,
+        what=line["text"],
+        kind=event.type,
+        reason="" if line["reason"] == NOT_RECORDED else line["reason"],
+        people=_people(line),
+        source=_source(line),
+        recorded=at,
+        stands="yes" if line["standing"] == STANDS else spaced(line["standing"]),
+        is_gone=line["standing"] not in (STANDS, "corrected"),
+    )
 
 
 def _people(line: Document) -> str:
@@ -89,18 +103,13 @@ def _people(line: Document) -> str:
 def _agent(told: Any) -> str:
     if not isinstance(told, dict):
         return ""
-    return escape(words(told.get("name") or told.get("identifier") or told.get("kind"), spaced(told.get("role"))))
+    return words(told.get("name") or told.get("identifier") or told.get("kind"), spaced(told.get("role")))
 
 
 def _source(line: Document) -> str:
     organisation = "" if line["organisation"] == NOT_RECORDED else line["organisation"]
-    return escape(words(organisation, str(line["source"])))
+    return words(organisation, str(line["source"]))
 
 
 def _moment(at: datetime) -> str:
     return f"{at.astimezone(LONDON):%d %B %Y, %H:%M:%S}"
-
-
-@cache
-def _template() -> Template:
-    return Template(Path(__file__).with_name("evidence_report.html").read_text(encoding="utf-8"))

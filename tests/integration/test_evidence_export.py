@@ -34,6 +34,7 @@ from projections.reading.reads import Reader, Refused
 from tests.conftest import Database
 from tests.custody import destroyed
 from tests.outsider import Outsider, Verdict
+from tests.prints import printed_words
 from tests.sealed_world import AUDITOR, EXPORTS, KEY, exported, exports, keeper, make_heads, seal
 from tests.signing import NAME, PRIVATE, fill, signed, signer
 from tests.works import called, work
@@ -116,6 +117,10 @@ def test_an_export_is_proved_and_can_be_read(told: Database, tmp_path: Path, out
     assert "Specimen &lt;b&gt;" in page
     assert "<script" not in page
     assert "money" not in page
+    printed = printed_words(files["report.pdf"])
+    assert "food & drink" in printed
+    assert "Specimen <b>" in printed
+    assert "money" not in printed
     words = b"".join(content for name, content in files.items() if name.startswith("payloads/"))
     assert b"food & drink" in words
     assert b"money" not in words
