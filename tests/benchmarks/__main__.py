@@ -41,11 +41,12 @@ BARS: Mapping[str, Callable[[Lab], list[Figure]]] = {
 }
 # The same work in logs of millions; takes its time.
 LARGE: Mapping[str, Callable[[Lab], list[Figure]]] = {
-    "P1": growth.run,
     "P4": p4_rebuild.run_large,
-    "P5": partial(p5_replay.run, sizes=growth.SIZES),
-    "P10": p10_memory.run_large,
     "BESIDE": rebuild_beside_load.run_large,
+    "P8": p8_evidence.run_large,
+    "P5": partial(p5_replay.run, sizes=growth.SIZES),
+    "P1": growth.run,
+    "P10": p10_memory.run_large,
 }
 RESULTS, LARGE_RESULTS = Path("build/bench.json"), Path("build/bench-large.json")
 

@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -30,16 +31,28 @@ class Lab:
         self._broker: KafkaBroker | None = None
         self.key_file = folder / "keys.json"
         FileKeyProvider.generate(self.key_file)
+        self._made: dict[str, Any] = {}
         self._make_template()
 
     def database(self, name: str) -> Database:
         self._create(name, _TEMPLATE)
         return Database(self._server, name, self.keys())
 
+    def copy(self, name: str, of: Database) -> Database:
+        """Nobody may be connected to the original."""
+        self._create(name, f'"{of.name}"')
+        return Database(self._server, name, self.keys())
+
     def empty(self, name: str) -> Database:
         """A database without our tables, owned by the role owner."""
         self._create(name, "template0")
         return Database(self._server, name, self.keys())
+
+    def once(self, name: str, make: Callable[[], Any]) -> Any:
+        """What takes long to make is made for the first who asks."""
+        if name not in self._made:
+            self._made[name] = make()
+        return self._made[name]
 
     def keys(self, limit: int = 50_000) -> KeyRing:
         """A ring that holds nothing yet."""

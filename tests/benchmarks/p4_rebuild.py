@@ -71,7 +71,16 @@ def _measured(lab: Lab, persons: int) -> list[Figure]:
 
 
 def log_of(lab: Lab, name: str, persons: int) -> Filled:
-    """People of about EVENTS events each, told in turns as in a running system."""
+    """People of about EVENTS events each, told in turns as in a running system. A log of MANY is made once and copied
+    for each who asks."""
+    if persons != MANY:
+        return _log_of(lab, name, persons)
+    made: Filled = lab.once("million", lambda: _log_of(lab, "million", persons))
+    database = lab.copy(name, made.database)
+    return made._replace(database=database, tools=_tools(lab, database))
+
+
+def _log_of(lab: Lab, name: str, persons: int) -> Filled:
     lab.say(f"{name}: writing {persons * EVENTS:,} events")
     database = lab.database(name)
     pipeline = Pipeline(database.keys)
@@ -81,19 +90,23 @@ def log_of(lab: Lab, name: str, persons: int) -> Filled:
     with database.connect("owner") as owner:
         owner.execute("vacuum analyze log.events")
         row = owner.execute("select max(position) from log.events").fetchone()
-    return Filled(
-        database, Tools(database.url("projector"), partial(FileKeyProvider, lab.key_file)), row[0] if row else 0
-    )
+    return Filled(database, _tools(lab, database), row[0] if row else 0)
+
+
+def _tools(lab: Lab, database: Database) -> Tools:
+    return Tools(database.url("projector"), partial(FileKeyProvider, lab.key_file))
 
 
 def environment(lab: Lab, filled: Filled) -> dict[str, str]:
-    """Of a process of the read side."""
+    """What our processes find in theirs."""
     return {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(ROOT),
         "ENVIRONMENT": "development",
         "DATA_DIR": str(lab.folder),
         "DATABASE_URL_PROJECTOR": filled.tools.database_url,
+        "DATABASE_URL_READER": filled.database.url("reader"),
+        "DATABASE_URL_WRITER": filled.database.url("writer"),
         "KEY_FILE": str(lab.key_file),
         "LOG_LEVEL": "ERROR",
     }

@@ -130,14 +130,14 @@ def _serving(settings: Mapping[str, str], command: list[str]) -> Iterator[int]:
     arguments = command if command[1] == "api" else [*command, "--port", str(port)]
     process = subprocess.Popen([sys.executable, *arguments], env={**os.environ, **settings, "PORT": str(port)})
     try:
-        _wait(port, process)
+        wait_for_port(port, process)
         yield port
     finally:
         process.terminate()
         process.wait(20)
 
 
-def _wait(port: int, process: "subprocess.Popen[bytes]") -> None:
+def wait_for_port(port: int, process: "subprocess.Popen[bytes]") -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         with socket.socket() as door:
@@ -186,7 +186,7 @@ async def _paced(port: int, tokens: Sequence[str], seconds: float) -> list[float
         await asyncio.sleep(place / A_SECOND)
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         with closing(writer):
-            await _ask(reader, writer, server, server.paths[0], tokens[place % len(tokens)])
+            await ask(reader, writer, server, server.paths[0], tokens[place % len(tokens)])
 
     await asyncio.gather(*(one(place) for place in range(int(A_SECOND * seconds))))
     return latencies
@@ -206,14 +206,14 @@ async def _caller(server: Server, token: str, until: float, first: int) -> int:
     try:
         while time.perf_counter() < until:
             path = server.paths[(first * 7 + answered) % len(server.paths)]
-            await _ask(reader, writer, server, path, token)
+            await ask(reader, writer, server, path, token)
             answered += 1
     finally:
         writer.close()
     return answered
 
 
-async def _ask(
+async def ask(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, server: Server, path: str, token: str
 ) -> None:
     began = time.perf_counter()
