@@ -25,6 +25,7 @@ from api import (
     problems,
     published,
     searches,
+    worklists,
 )
 from api.edge import Edge, Measurements
 from api.epochs import Epochs
@@ -66,7 +67,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(module.routes, prefix="/v1/me")
     for of_staff in _OF_STAFF:
         app.include_router(of_staff, prefix="/v1/patients/{patient_id}")
-    for other in (changes, events, operations, published, log_proofs):
+    for other in (changes, events, operations, published, log_proofs, worklists):
         app.include_router(other.routes)
     app.include_router(_measured(measurements))
     app.include_router(_described(app))

@@ -34,7 +34,10 @@ async def overview(subject: CareViewer) -> Response:
     def with_links(index: Document) -> Document:
         places = ("plan", "record", "appointments", "referrals", "summaries", "history", "accesses")
         links = {name: f"{subject.base}/{name}" for name in places}
-        return {"patient_id": str(subject.patient_id), **index, "links": links}
+        shown = {
+            name: each for name, each in index.items() if name != "reported_links"
+        }  # for whoever keeps the records
+        return {"patient_id": str(subject.patient_id), **shown, "links": links}
 
     return await shown(subject, PATIENT_INDEX, "overview", with_links)
 

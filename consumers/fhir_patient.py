@@ -3,9 +3,10 @@
 from consumers.fhir_message import Message, Resource
 from consumers.fhir_pathway import Outcome
 from consumers.fhir_reading import Reading, codings, concept_words, extension, has_code
-from consumers.fhir_subject import person_name
+from consumers.fhir_subject import patient_at, patient_in, person_name
 from consumers.translation import Instruction
 from domain.facts import PATIENT, Fact
+from domain.linking import LinkKind, LinkReported
 from domain.patient import (
     Address,
     DeathRecordedFormally,
@@ -22,6 +23,7 @@ ODS = "https://fhir.nhs.uk/Id/ods-organization-code"
 # Confidentiality as PDS and HL7 code it: restricted, very restricted, sensitive, redacted.
 _RESTRICTED = ("R", "V", "S", "REDACTED")
 _FORMAL_DEATH = "2"
+_LINKS = {kind.value: kind for kind in LinkKind}
 
 
 def patient(message: Message, resource: Resource) -> Outcome:
@@ -29,7 +31,19 @@ def patient(message: Message, resource: Resource) -> Outcome:
     when = message.versioned_at(resource)
     facts = [_demographics(message, resource), *_language(resource), *_ethnicity(resource), *_restriction(resource)]
     told = [Instruction(PATIENT, fact, when) for fact in facts if fact is not None]
-    return (*told, *_death(resource, when))
+    return (*told, *_links(message, resource, when), *_death(resource, when))
+
+
+def _links(message: Message, resource: Resource, when: Occurred) -> list[Instruction]:
+    """Other records of the same person, where one takes the place of the other; what is only to be looked at beside is
+    no statement of that."""
+    told = []
+    for each in resource.get("link").items():
+        kind = _LINKS.get(each.get("type").word() or "")
+        other = patient_at(message, each.get("other"), resource) if kind else None
+        if kind and other and not set(other.identifiers) & set(patient_in(message, resource).identifiers):
+            told.append(Instruction(PATIENT, LinkReported(kind=kind, identifiers=other.identifiers), when))
+    return told
 
 
 def _demographics(message: Message, resource: Resource) -> DemographicsRecorded | None:

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType
 
-from domain import annotation, appointment, care_plan, merging, pathway, patient, referral
+from domain import annotation, appointment, care_plan, linking, merging, pathway, patient, referral
 from domain.facts import Category, Fact
 
 # Cause before effect where dates alone do not tell: a person, a referral, what was found, what was agreed.
 FACTS: tuple[type[Fact], ...] = (
     *patient.FACTS,
+    *linking.FACTS,
     *merging.FACTS,
     *referral.FACTS,
     *appointment.FACTS,

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 from uuid import UUID
 
-from domain import care_plan, merging, pathway, patient, referral, retention
+from domain import care_plan, linking, merging, pathway, patient, referral, retention
 from domain.care_plan import PathwayPoint
 from domain.catalogue import category_of
 from domain.facts import Category, Fact, Recorded
@@ -67,7 +67,7 @@ _BETRAYS_DIAGNOSIS: tuple[type[Fact], ...] = (
     patient.ConditionNoted,
 )
 # Of the keeping of records, not of the person: a reason may speak of somebody else, or of an inquiry.
-_OF_THE_OFFICE: tuple[type[Fact], ...] = (*merging.FACTS, *retention.FACTS)
+_OF_THE_OFFICE: tuple[type[Fact], ...] = (*linking.FACTS, *merging.FACTS, *retention.FACTS)
 
 
 class _Opening(NamedTuple):

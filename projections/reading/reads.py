@@ -19,7 +19,7 @@ from infra.keys import DataKey, KeyRing
 from infra.payloads import COLUMNS, recorded
 from projections.folds.care_team import CARE_TEAM
 from projections.folds.folding import Document, Projection
-from projections.folds.patient_index import PATIENT_INDEX, searchable
+from projections.folds.patient_index import PATIENT_INDEX, TO_BE_JOINED, searchable
 from projections.past.moments import History
 from projections.tables import documents
 
@@ -255,6 +255,17 @@ class Reading:
         async with self._pool.connection() as connection:
             cursor = await connection.execute(statement, given)
             return [row[0] for row in await cursor.fetchall()]
+
+    async def to_be_joined(self, most: int) -> list[UUID]:
+        """People of whom a source says that another record is theirs too, restricted ones among them. The caller reads
+        each one's document, which is noted."""
+        statement = sql.SQL(
+            """select patient_id from {} where clear @> jsonb_build_object('terms', jsonb_build_array(%s::text))
+                order by patient_id limit %s"""
+        ).format(documents.table(PATIENT_INDEX))
+        term = documents.term(PATIENT_INDEX, self._keys.digest, *TO_BE_JOINED)
+        async with self._pool.connection() as connection:
+            return [row[0] for row in await (await connection.execute(statement, [term, most])).fetchall()]
 
     async def _rows(
         self,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from types import MappingProxyType
 
-from domain import annotation, appointment, merging, patient, referral, retention
+from domain import annotation, appointment, linking, merging, patient, referral, retention
 from domain.evolution import Several
 from domain.facts import Fact
 from domain.times import LONDON
@@ -82,6 +82,7 @@ _PATIENT: dict[type[Fact], Sentence] = {
     ),
 }
 _MERGING: dict[type[Fact], Sentence] = {
+    linking.LinkReported: lambda f: about("A source says that another record is of the same person", spaced(f.kind)),
     merging.Merged: lambda f: about("This record became part of another", str(f.into), f.reason),
     merging.MergeReceived: lambda f: about("Another record became part of this one", str(f.patient), f.reason),
     merging.Unmerged: lambda f: about("This record was parted from another", str(f.out_of), f.reason),

@@ -6,6 +6,7 @@ import pytest
 
 from consumers.translation import Translated
 from domain.identity import PatientReference
+from domain.linking import LinkKind, LinkReported
 from domain.patient import (
     DeathRecordedFormally,
     DeathReportedInformally,
@@ -182,3 +183,39 @@ def test_a_bad_patient_spoils_only_what_is_about_that_patient() -> None:
     bad = patient(id="bad", birthDate="soon")
     told = entries(bundle(bad, breast_cancer(subject={"reference": "Patient/bad"}), patient()))
     assert [type(each).__name__ for each in told] == ["Refused", "Refused", "Translated"]
+
+
+def links(*told: dict[str, Any], **members: Any) -> list[LinkReported]:
+    return [each for each in acts(patient(link=list(told), **members)) if isinstance(each, LinkReported)]
+
+
+@pytest.mark.parametrize("kind", list(LinkKind))
+def test_another_record_of_the_same_person_is_reported(kind: LinkKind) -> None:
+    (told,) = links({"type": kind.value, "other": {"reference": "Patient/p2"}})
+    assert told == LinkReported(kind=kind, identifiers=(Identifier(system=f"{SOURCE}/Patient", value="p2"),))
+
+
+def test_a_link_by_identifier_and_one_within_the_message() -> None:
+    (told,) = links({"type": "replaced-by", "other": {"identifier": {"system": "mrn", "value": "77"}}})
+    assert told.identifiers == (Identifier(system="mrn", value="77"),)
+    other = {"resourceType": "Patient", "id": "p2", "identifier": [{"system": "mrn", "value": "78"}]}
+    one = patient(link=[{"type": "replaces", "other": {"reference": "Patient/p2"}}])
+    found = [each for each in acts(bundle(other, one)) if isinstance(each, LinkReported)]
+    assert [each.identifiers for each in found] == [
+        (Identifier(system="mrn", value="78"), Identifier(system=f"{SOURCE}/Patient", value="p2"))
+    ]
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        {"type": "seealso", "other": {"reference": "Patient/p2"}},
+        {"type": "refer", "other": {"reference": "Patient/p2"}},
+        {"type": "replaces", "other": {"reference": "RelatedPerson/p2"}},
+        {"type": "replaces", "other": {"reference": "Patient/p1"}},
+        {"type": "replaces", "other": {"display": "somebody"}},
+        {"other": {"reference": "Patient/p2"}},
+    ],
+)
+def test_what_does_not_say_that_two_records_are_one_is_no_link(link: dict[str, Any]) -> None:
+    assert links(link) == []

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from domain.appointment import AppointmentBooked
 from domain.facts import Fact, Provenance
+from domain.linking import LinkKind, LinkReported
 from domain.pathway import PathwayClosed, PathwayOpened
 from domain.patient import (
     NHS_NUMBER,
@@ -24,7 +25,7 @@ from domain.patient import (
 from domain.referral import ReferralReceived, ReferralRejected
 from projections.folds.care_team import CARE_TEAM
 from projections.folds.folding import Projection, fold_all
-from projections.folds.patient_index import PATIENT_INDEX
+from projections.folds.patient_index import PATIENT_INDEX, TO_BE_JOINED
 from tests.builders import PATIENT_ID, day, recorded, target_of
 
 NOBODY = Provenance(source="test", source_event_id="1")
@@ -117,3 +118,23 @@ def test_of_merged_records_the_stricter_restriction_holds() -> None:
     for events, restricted in (([applied, elsewhere], "yes"), ([applied, lifted, elsewhere], "no")):
         index = fold_all([PATIENT_INDEX], events)["patient_index"]
         assert index["restricted"]["value"] == restricted
+
+
+OTHER = Identifier(system="/nhs/england/RXX/pas/prod/Patient", value="p-77")
+LINKED = LinkReported(kind=LinkKind.REPLACED_BY, identifiers=(OTHER,))
+NAMED = DemographicsRecorded(name=Name(family="Specimen"), birth_date="1960-05-01")
+
+
+def test_a_statement_that_two_records_are_one_stands_open_until_they_are() -> None:
+    (told,) = index(NAMED, LINKED)["reported_links"]
+    assert (told["kind"], told["identifiers"]) == ("replaced-by", [{"system": OTHER.system, "value": "p-77"}])
+    assert looked_up_by(NAMED, LINKED) == [TO_BE_JOINED, ("specimen", "1960-05-01")]
+    joined = (NAMED, LINKED, IdentifierLinked(identifier=OTHER))
+    assert index(*joined)["reported_links"] == []
+    assert looked_up_by(*joined) == [("specimen", "1960-05-01")]
+
+
+def test_a_statement_that_is_repeated_is_open_once_and_a_restricted_record_is_on_the_list_alone() -> None:
+    assert len(index(LINKED, LINKED)["reported_links"]) == 1
+    assert looked_up_by(NAMED, LINKED, RestrictionApplied(code="R")) == [TO_BE_JOINED]
+    assert looked_up_by(NAMED) == [("specimen", "1960-05-01")]
