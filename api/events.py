@@ -1,7 +1,7 @@
 """The HTTP door for messages: the same CloudEvents as over Kafka, through the same pipeline."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import orjson
 from fastapi import APIRouter, Request
@@ -21,6 +21,9 @@ from consumers.vocabulary import organisation_of
 from infra.writing.work import Outcome
 
 routes = APIRouter(tags=["events"])
+
+# Source and id of a message, where it has both.
+_Named: TypeAlias = tuple[str, str] | None
 
 
 @routes.post(
@@ -45,32 +48,32 @@ async def publish(request: Request, publisher: Publisher, services: Shared) -> R
         raise ApiProblem("invalid-request", "this is not a CloudEvent: neither ce- headers nor its content type say so")
     body = await request.body()
     messages = http_messages(dict(request.headers), body)
-    _refuse_other_sources(publisher, messages)
-    results = await run_in_threadpool(_taken_in, services, messages)
+    named = [_named(message) for message in messages]
+    _refuse_other_sources(publisher, named)
+    results = await run_in_threadpool(_taken_in, services, messages, named)
     if content_type != BATCH and results[0]["outcome"] == "rejected":
         raise ApiProblem("rejected", results=results)
     return json_response({"results": results}, 202)
 
 
-def _refuse_other_sources(publisher: Principal, messages: Sequence[RawMessage]) -> None:
+def _refuse_other_sources(publisher: Principal, named: Sequence[_Named]) -> None:
     """A publisher of one organisation speaks for that one only. Raises ApiProblem forbidden; nothing is kept then."""
-    for message in messages:
-        named = _named(message)
-        told = organisation_of(named[0]) if named else None
+    for each in named:
+        told = organisation_of(each[0]) if each else None
         if publisher.organisation is not None and told is not None and told.upper() != publisher.organisation:
             raise ApiProblem("forbidden", "a source names another organisation than the token")
 
 
-def _taken_in(services: Services, messages: Sequence[RawMessage]) -> list[dict[str, Any]]:
+def _taken_in(services: Services, messages: Sequence[RawMessage], named: Sequence[_Named]) -> list[dict[str, Any]]:
     outcomes = ingest(services.writer, services.pipeline, messages) if messages else []
-    return [_result(message, outcome) for message, outcome in zip(messages, outcomes, strict=True)]
+    return [_result(each, outcome) for each, outcome in zip(named, outcomes, strict=True)]
 
 
-def _result(message: RawMessage, outcome: Outcome) -> dict[str, Any]:
+def _result(named: _Named, outcome: Outcome) -> dict[str, Any]:
     told = orjson.loads(outcome.answer) if outcome.answer else {}
     entries = told.get("entries", [])
     result = {
-        "id": _id(message),
+        "id": named[1] if named else None,
         "outcome": outcome.outcome,
         "position": outcome.last_position or outcome.position,
         "known": outcome.known,
@@ -80,13 +83,7 @@ def _result(message: RawMessage, outcome: Outcome) -> dict[str, Any]:
     return result | {name: told[name] for name in ("counts", "left_out") if name in told}
 
 
-def _id(message: RawMessage) -> str | None:
-    named = _named(message)
-    return named[1] if named else None
-
-
-def _named(message: RawMessage) -> tuple[str, str] | None:
-    """Source and id, where the message has both."""
+def _named(message: RawMessage) -> _Named:
     try:
         return identity(opened(message))
     except Refusal:

@@ -23,6 +23,8 @@ _ACT = "see why the rules refuse it, and retry or discard"
 def conclude(entries: list[Entry], message: RawMessage, outcomes: list[PartOutcome]) -> Conclusion:
     """`outcomes` are those of the translated entries, in their order. Of the message itself only where it came from
     is told, to those who resolve a rejection."""
+    if len(entries) == 1 and outcomes and outcomes[0].events and outcomes[0].refusal is None:
+        return _all_recorded(entries[0], outcomes[0])
     decided = iter(outcomes)
     told = [_told(entry, next(decided) if isinstance(entry, Translated) else None) for entry in entries]
     reasons = [_reason(entry, each) for entry, each in zip(entries, told, strict=True) if each["outcome"] == "rejected"]
@@ -32,6 +34,14 @@ def conclude(entries: list[Entry], message: RawMessage, outcomes: list[PartOutco
         owner = _owner({each["code"] for each in reasons})
         rejection = Rejection(reasons[:_MOST_REASONS], message.coordinates, content_type_of(message) or None, owner)
     return Conclusion(outcome, orjson.dumps(_answer(outcome, told)), rejection)
+
+
+def _all_recorded(entry: Entry, outcome: PartOutcome) -> Conclusion:
+    """As nearly always, and to the byte what the general way makes of it in three times as long."""
+    place, kind = orjson.dumps(entry.pointer), orjson.dumps(entry.kind)
+    events = '","'.join([str(event_id) for event_id, _ in outcome.events]).encode()
+    told = b'{"pointer":%b,"kind":%b,"outcome":"recorded","events":["%b"]}' % (place, kind, events)
+    return Conclusion("recorded", b'{"outcome":"recorded","entries":[%b]}' % told)
 
 
 def _owner(codes: set[str]) -> str:

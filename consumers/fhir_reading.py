@@ -50,16 +50,19 @@ class Reading:
         """The member, or a place that holds None. Several names walk down."""
         place = self
         for name in names:
-            if place.value is not None and not isinstance(place.value, dict):
+            value = place.value
+            if isinstance(value, dict):
+                place = Reading(value.get(name), name, place)
+            elif value is None:
+                place = Reading(None, name, place)
+            else:
                 raise place._wrong_type("an object")
-            inner = place.value.get(name) if place.value is not None else None
-            place = Reading(inner, name, place)
         return place
 
     def first(self, *names: str) -> "Reading":
         """The first of these members that the document has; the first name's place if it has none."""
         places = [self.get(name) for name in names]
-        return next((place for place in places if place), places[0])
+        return next((place for place in places if place.value is not None), places[0])
 
     def items(self) -> list["Reading"]:
         """Elements of an array; a lone object counts as one, since releases differ on which members repeat."""
@@ -67,7 +70,7 @@ class Reading:
             return []
         if isinstance(self.value, list):
             places = (Reading(inner, index, self) for index, inner in enumerate(self.value))
-            return [place for place in places if place]
+            return [place for place in places if place.value is not None]
         if isinstance(self.value, dict):
             return [self]
         raise self._wrong_type("an array")

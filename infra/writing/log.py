@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -105,6 +107,7 @@ _APPEND = f"""select answer, base, at, streams, keys, merged, extract(epoch from
 _HEAD = "select coalesce(max(position), 0) from log.events"
 _STREAMS = f"""select {COLUMNS} from log.events
                 where stream_id = any(%b::uuid[]) and patient_id = any(%b::uuid[]) order by stream_id, version"""  # noqa: S608 our own
+_STREAM_OF, _PATIENT_OF = itemgetter(2), itemgetter(4)
 _KEYS = "select key_id, patient_id, wrapped from log.keys where patient_id = any(%b::uuid[])"
 _MERGES = "select position, patient_id, into_id, joined from log.merges where position > %b order by position"
 _NAMED = """select digest, patient_id from log.identifiers where digest = any(%b::bytea[])
@@ -249,9 +252,9 @@ class Log:
     def _streams(self, stream_ids: list[UUID], keys: dict[UUID, DataKey]) -> dict[UUID, list[Recorded]]:
         found: dict[UUID, list[Recorded]] = {stream_id: [] for stream_id in stream_ids}
         if stream_ids:
-            patient = 4
-            for row in self.connection.execute(_STREAMS, [uuids(stream_ids), uuids(list(keys))], binary=True):
-                found[row[2]].append(recorded(row, keys[row[patient]]))
+            rows = self.connection.execute(_STREAMS, [uuids(stream_ids), uuids(list(keys))], binary=True).fetchall()
+            for stream_id, theirs in groupby(rows, _STREAM_OF):
+                found[stream_id] = [recorded(row, keys[_PATIENT_OF(row)]) for row in theirs]
         return found
 
 

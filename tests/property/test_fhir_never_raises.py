@@ -87,13 +87,13 @@ def assert_told(document: Any) -> None:
 
 
 @given(JSON)
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_json_gets_entries(document: Any) -> None:
     assert_told(document)
 
 
 @given(st.sampled_from(KINDS), st.dictionaries(NAMES, JSON, max_size=6))
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_members_of_a_known_type_get_an_entry(kind: str, members: dict[str, Any]) -> None:
     assert_told({**members, "resourceType": kind})
 
