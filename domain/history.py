@@ -47,13 +47,14 @@ class Growing:
         self._arrived: list[Recorded] = []
         self._moments: list[tuple[Any, ...]] = []
         self._annotated: set[EventId] = set()
-        self._records: set[UUID] = set()
+        self._records: set[int] = set()
 
     def add(self, event: Recorded) -> int | None:
         """The place in `events` where it stands; None where what stood before may have changed."""
         self._arrived.append(event)
-        is_of_another_record = bool(self._records) and event.patient_id not in self._records
-        self._records.add(event.patient_id)
+        record = event.patient_id.int
+        is_of_another_record = bool(self._records) and record not in self._records
+        self._records.add(record)
         if not is_of_another_record and self._is_plain(event):
             return self._insert(event)
         self._annotated.update(_speaks_of(event))
@@ -63,12 +64,16 @@ class Growing:
 
     def _is_plain(self, event: Recorded) -> bool:
         """Whether it stands as it is, and beside what stood before."""
-        if changes_others(event.fact) or event.event_id in self._annotated:
+        if changes_others(event.fact) or (self._annotated and event.event_id in self._annotated):
             return False
         return _MERGED_WITH not in event.provenance_json
 
     def _insert(self, event: Recorded) -> int:
         at = moment(event)
+        if not self._moments or at > self._moments[-1]:
+            self.events.append(event)
+            self._moments.append(at)
+            return len(self.events) - 1
         place, end = bisect_left(self._moments, at), bisect_right(self._moments, at)
         if place < end:
             place = bisect_left(self.events, _content(event), place, end, key=_content)
@@ -188,13 +193,13 @@ def _as_moved(event: Recorded, told: MovedIn) -> Recorded:
 
 def sorts_at(event: Recorded) -> Occurred:
     """An event said to occur well after it was recorded sorts at its recording."""
-    occurred, recorded_at = event.occurred, event.recorded_at
-    return Occurred(recorded_at) if occurred.at > recorded_at and is_ahead(event) else occurred
+    return Occurred(event.recorded_at) if is_ahead(event) else event.occurred
 
 
 def is_ahead(event: Recorded) -> bool:
     """Whether its place depends on when it was recorded, which a decision does not know yet."""
-    return is_after(event.occurred, event.recorded_at, FUTURE_TOLERANCE)
+    occurred, recorded_at = event.occurred, event.recorded_at
+    return occurred.at > recorded_at and is_after(occurred, recorded_at, FUTURE_TOLERANCE)
 
 
 def moment(event: Recorded) -> tuple[Any, ...]:

@@ -41,6 +41,8 @@ SETTINGS = {
     "max_connections": "100",
     "shared_buffers": "128MB",
     "wal_level": "replica",
+    # By whatever name the machine calls it, times then come in the zone in which events have them, with nothing to do.
+    "timezone": "UTC",
     # Statements and their values hold patient data, and must not reach a log.
     "log_min_error_statement": "panic",
     "log_error_verbosity": "terse",

@@ -19,7 +19,7 @@ STANDS, DESTROYED = "stands", "destroyed"
 # Found amiss, not refused: it is said to have occurred well after it was recorded, and sorts at its recording.
 AHEAD = "occurred-after-recording"
 _GONE = ("marked-in-error", "moved-away")
-_PROVENANCE = tuple(Provenance.model_fields)
+_UNTOLD = dict.fromkeys(Provenance.model_fields, NOT_RECORDED)
 
 
 @dataclass
@@ -36,7 +36,7 @@ class Trail:
 def _line(trail: Trail, fact: Any, entry: Entry) -> bool:
     event, is_gone = entry.event, isinstance(fact, annotation.Destroyed)
     line = {
-        **dict.fromkeys(_PROVENANCE, NOT_RECORDED),
+        **_UNTOLD,
         **entry.provenance,
         "event": entry.because,
         "position": event.position,

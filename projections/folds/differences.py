@@ -1,5 +1,7 @@
 """What changed between two documents, member by member."""
 
+from functools import lru_cache
+from itertools import zip_longest
 from typing import Any, TypeAlias
 
 from projections.folds.folding import Document
@@ -17,13 +19,13 @@ def difference(before: Document, after: Document) -> list[Change]:
 def between(pointer: str, before: Any, after: Any) -> list[Change]:
     """The same for two parts that stand at `pointer`; None for a part that is not there."""
     found: list[Change] = []
-    if before is not after and before != after:
+    if before is not after:
         _collect(pointer, before, after, found)
     return found
 
 
 def _collect(pointer: str, before: Any, after: Any, found: list[Change]) -> None:
-    """Adds the differences of two parts that differ. What is the same object needs no comparing."""
+    """Adds the differences of two parts. What is the same object needs no comparing."""
     if type(before) is dict and type(after) is dict:
         for name, was in before.items():
             now = after.get(name)
@@ -38,16 +40,15 @@ def _collect(pointer: str, before: Any, after: Any, found: list[Change]) -> None
             found += [{"pointer": f"{pointer}/{_escaped(name)}", "before": None, "after": now} for name, now in new]
     elif type(before) is list and type(after) is list:
         _collect_from_lists(pointer, before, after, found)
-    else:
+    elif before != after:
         found.append({"pointer": pointer, "before": before, "after": after})
 
 
 def _collect_from_lists(pointer: str, before: list[Any], after: list[Any], found: list[Change]) -> None:
     shorter = min(len(before), len(after))
     start, end = (0, 0) if len(before) == len(after) else _in_common(before, after, shorter)
-    for place in range(start, max(len(before), len(after)) - end):
-        was = before[place] if place < len(before) - end else None
-        now = after[place] if place < len(after) - end else None
+    apart = zip_longest(before[start : len(before) - end], after[start : len(after) - end])
+    for place, (was, now) in enumerate(apart, start):
         if was is not now and was != now:
             _collect(f"{pointer}/{place}", was, now, found)
 
@@ -68,5 +69,6 @@ def _alike(before: list[Any], after: list[Any]) -> int:
     return min(len(before), len(after))
 
 
+@lru_cache(4_000)
 def _escaped(name: str) -> str:
     return name if name.isidentifier() else name.replace("~", "~0").replace("/", "~1")

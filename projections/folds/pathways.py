@@ -23,6 +23,8 @@ _KEYED = ("staged_before_treatment", "staged_integrated", "investigations", "tre
 @dataclass
 class Pathways:
     pathways: dict[str, Document] = field(default_factory=dict)
+    # What was last made of each, with that of which it was made.
+    shown: dict[str, tuple[Document, Document]] = field(default_factory=dict)
 
 
 def _pathway(state: Pathways, entry: Entry) -> Document:
@@ -172,4 +174,13 @@ HANDLERS: Handlers = MappingProxyType(
 
 
 def pathways(state: Pathways) -> list[Document]:
-    return [each | {name: list(each[name].values()) for name in _KEYED} for each in state.pathways.values()]
+    return [_shown(state, stream, known) for stream, known in state.pathways.items()]
+
+
+def _shown(state: Pathways, stream: str, known: Document) -> Document:
+    """Made anew only of a pathway of which more became known, so that whoever compares passes over the others."""
+    of, shown = state.shown.get(stream, (None, known))
+    if of is not known:
+        shown = known | {name: list(known[name].values()) for name in _KEYED}
+        state.shown[stream] = known, shown
+    return shown

@@ -24,11 +24,13 @@ IN_HOURS, OUT_OF_HOURS = "in hours", "out of hours"
 @dataclass
 class Lines:
     """What stands under one heading. `lines` by draft and what the line is about: news of the same thing replaces
-    what was said. `treated`: the pathways that have drafts; `called`: names of what later facts only refer to."""
+    what was said. `treated`: the pathways that have drafts; `called`: names of what later facts only refer to;
+    `shown`: what was last made of it, by draft."""
 
     lines: dict[tuple[str, str], Document] = field(default_factory=dict)
     treated: dict[str, None] = field(default_factory=dict)
     called: dict[str, str] = field(default_factory=dict)
+    shown: dict[str, Document] = field(default_factory=dict)
 
 
 @dataclass

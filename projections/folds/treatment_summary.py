@@ -51,15 +51,30 @@ def _under(heading: Heading) -> Part:
     first = _FIRST.get(heading.key, _no_lines)
 
     def members(under: Lines) -> Document:
-        before, told = first(under), under.lines.items()
-        chosen = {
-            stream: [*before, *(line for (draft, _), line in told if draft in (EVERY_DRAFT, stream))]
-            for stream in under.treated
-        } or {NOT_RECORDED: [*before, *under.lines.values()]}
-        in_draft = {stream: _heading(heading, lines) for stream, lines in chosen.items()}
+        chosen = _chosen(under, first(under))
+        in_draft = {stream: _shown(under, heading, stream, lines) for stream, lines in chosen.items()}
         return {heading.key: _Under(in_draft, any(draft != EVERY_DRAFT for draft, _ in under.lines))}
 
     return Part(_STATES.get(heading.key, Lines), handlers(heading.key), members)
+
+
+def _chosen(under: Lines, before: list[Document]) -> dict[str, list[Document]]:
+    """By draft."""
+    if not under.treated:
+        return {NOT_RECORDED: [*before, *under.lines.values()]}
+    chosen = {stream: before.copy() for stream in under.treated}
+    for (draft, _), line in under.lines.items():
+        for each in chosen.values() if draft == EVERY_DRAFT else [chosen[draft]] if draft in chosen else []:
+            each.append(line)
+    return chosen
+
+
+def _shown(under: Lines, heading: Heading, stream: str, lines: list[Document]) -> Document:
+    """Made anew only where it has other lines, so that whoever compares passes over the others."""
+    shown = under.shown.get(stream)
+    if shown is None or shown["lines"] != lines:
+        shown = under.shown[stream] = _heading(heading, lines)
+    return shown
 
 
 def _heading(heading: Heading, lines: list[Document]) -> Document:

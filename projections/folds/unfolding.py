@@ -6,6 +6,7 @@ an annotation folds all anew. Whatever arrives, the documents are those of `fold
 """
 
 from collections.abc import Collection, Iterable, Sequence
+from functools import lru_cache
 
 from domain.facts import Fact, Recorded
 from domain.history import Growing
@@ -15,6 +16,8 @@ from projections.folds.folding import Document, Entry, Part, Projection, State, 
 # Events of a part between two copies of its state, and how many copies are kept.
 _COPIED_EVERY = 8
 _COPIES = 6
+# Sets of projections that grow together.
+_FEW = 64
 
 
 def changes(projections: Sequence[Projection], recorded: Iterable[Recorded]) -> list[list[Change]]:
@@ -37,7 +40,7 @@ def in_order(projection: Projection, history: Iterable[Recorded]) -> list[Docume
     for entry in entries_of(history):
         for strand in fold.strands:
             if strand.part.heeds(type(entry.fact)) and strand.insert(entry, ()):
-                fold.renew(strand)
+                fold.outdate(strand)
         documents.append(fold.document())
     return documents
 
@@ -52,7 +55,7 @@ class Unfolding:
         self._standing: list[Entry] = []
         self._by_position: dict[int, Entry] = {}
         self._streams: dict[int, str] = {}
-        self._heeding: dict[type[Fact], list[tuple[Fold, Strand]]] = {}
+        self._heeding = _heeding(self.projections)
 
     def add(self, event: Recorded) -> "list[Fold]":
         """The folds whose documents may have changed. What raises in a fold leaves all of this of no use."""
@@ -61,15 +64,16 @@ class Unfolding:
         if place is None:
             self._standing = [self._entry(each) for each in self._growing.events]
             return self._annotated(entry)
-        later = {id(each) for each in self._standing[place:]}
+        later = {id(each) for each in self._standing[place:]} if place < len(self._standing) else ()
         self._standing.insert(place, entry)
-        moved: list[Fold] = []
-        for fold, strand in self._heeds(type(entry.fact)):
+        moved: dict[Fold, None] = {}
+        for fold_number, strand_number in self._heeding[type(entry.fact)]:
+            fold = self.folds[fold_number]
+            strand = fold.strands[strand_number]
             if strand.insert(entry, later if fold.is_of_standing else ()):
-                fold.renew(strand)
-                if fold not in moved:
-                    moved.append(fold)
-        return moved
+                fold.outdate(strand)
+                moved[fold] = None
+        return list(moved)
 
     @property
     def size(self) -> int:
@@ -86,13 +90,6 @@ class Unfolding:
             words = self._streams[event.stream_id.int] = str(event.stream_id)
         return words
 
-    def _heeds(self, fact: type[Fact]) -> "list[tuple[Fold, Strand]]":
-        found = self._heeding.get(fact)
-        if found is None:
-            found = [(fold, strand) for fold in self.folds for strand in fold.strands if strand.part.heeds(fact)]
-            self._heeding[fact] = found
-        return found
-
     def _annotated(self, entry: Entry) -> "list[Fold]":
         """What stood before may have changed anywhere."""
         for fold in self.folds:
@@ -101,13 +98,36 @@ class Unfolding:
                     strand.anew(self._standing)
                 elif strand.part.heeds(type(entry.fact)):
                     strand.insert(entry, ())
-                fold.renew(strand)
+                fold.outdate(strand)
         return list(self.folds)
 
     def _entry(self, event: Recorded) -> Entry:
         """A corrected event differs from what was recorded at its position."""
         entry = self._by_position[event.position]
         return entry if entry.fact is event.fact else Entry(event, entry.stream)
+
+
+class _Heeding(dict[type[Fact], list[tuple[int, int]]]):
+    """By the class of a fact the numbers of the folds, and of their strands, that heed it."""
+
+    def __init__(self, projections: Sequence[Projection]) -> None:
+        super().__init__()
+        self._projections = projections
+
+    def __missing__(self, fact: type[Fact]) -> list[tuple[int, int]]:
+        found = self[fact] = [
+            (fold, strand)
+            for fold, projection in enumerate(self._projections)
+            for strand, part in enumerate(projection.parts)
+            if part.heeds(fact)
+        ]
+        return found
+
+
+@lru_cache(_FEW)
+def _heeding(projections: tuple[Projection, ...]) -> _Heeding:
+    """Made once for all people."""
+    return _Heeding(projections)
 
 
 class Fold:
@@ -130,9 +150,10 @@ class Fold:
         return self._document
 
     def changes(self, before: Document | None) -> list[Change]:
-        return between(f"/{self.projection.name}", before, self.document())
+        now = self.document()
+        return [] if now is before else between(f"/{self.projection.name}", before, now)
 
-    def renew(self, strand: "Strand") -> None:
+    def outdate(self, strand: "Strand") -> None:
         """What this strand makes may be other than it was."""
         self._renewed.add(strand)
 
