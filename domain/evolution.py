@@ -45,8 +45,10 @@ def stored_class(stored: str) -> type[Fact]:
 
 def read(stored: str, body: bytes) -> Fact:
     """Raises UnknownFact, or pydantic's ValidationError."""
-    fact: Fact = stored_class(stored).__pydantic_validator__.validate_json(body)
-    return as_of_today(fact) if stored in RETIRED else fact
+    if stored in RETIRED:
+        return as_of_today(RETIRED[stored].model_validate_json(body))
+    fact: Fact = fact_class(stored).__pydantic_validator__.validate_json(body)
+    return fact
 
 
 def revived(stored: str, told: dict[str, Any]) -> Fact:

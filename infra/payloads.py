@@ -19,7 +19,7 @@ from infra.keys import DataKey
 
 PRECISION_LETTERS = {Precision.YEAR: "Y", Precision.MONTH: "M", Precision.DAY: "D", Precision.INSTANT: "I"}
 _PRECISIONS = {letter: precision for precision, letter in PRECISION_LETTERS.items()}
-_PRECISION_BYTES = {letter.encode(): precision for letter, precision in _PRECISIONS.items()}
+PRECISION_BYTES = {letter.encode(): precision for letter, precision in _PRECISIONS.items()}
 
 _SERVERS_UTC = ZoneInfo("UTC")
 IN_CLEAR = frozenset((KeyDestroyed.stored,))
@@ -58,13 +58,17 @@ def recorded(row: tuple[Any, ...], key: DataKey | None) -> Recorded:
     """`row` has COLUMNS; `key` is None where it was destroyed, and what it sealed comes back as a tombstone.
     Raises KeyUnusable, UnknownFact, or pydantic's ValidationError."""
     position, recorded_at, stream_id, version, patient_id, patient_seq, stored, at, letter, payload = row
-    if key is None or stored in IN_CLEAR:
-        fact, provenance = _without_key(stored, payload)
-    else:
-        body, _, provenance = key.open(payload, place(stream_id, version, stored)).partition(b"\n")
-        fact = read(stored, body)
+    fact, provenance = opened(payload, key, stored, place(stream_id, version, stored))
     when = occurred(at, letter)
     return Recorded(position, _utc(recorded_at), stream_id, version, patient_id, patient_seq, when, fact, provenance)
+
+
+def opened(payload: bytes, key: DataKey | None, stored: str, at: bytes) -> tuple[Fact, bytes]:
+    """The fact, and its provenance as JSON; `at` is its `place`. Raises as `recorded` does."""
+    if key is None or stored in IN_CLEAR:
+        return _without_key(stored, payload)
+    body, _, provenance = key.open(payload, at).partition(b"\n")
+    return read(stored, body), provenance
 
 
 def occurred(at: datetime, letter: bytes | str) -> Occurred:
@@ -88,4 +92,4 @@ def _without_key(stored: str, payload: bytes) -> tuple[Fact, bytes]:
 
 
 def _precision(letter: bytes | str) -> Precision:
-    return _PRECISION_BYTES[letter] if isinstance(letter, bytes) else _PRECISIONS[letter]
+    return PRECISION_BYTES[letter] if isinstance(letter, bytes) else _PRECISIONS[letter]

@@ -4,7 +4,7 @@ PostgreSQL's binary COPY is read and written by hand: one message is one row, it
 """
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
@@ -16,8 +16,9 @@ from psycopg import sql
 from psycopg.pq import ExecStatus
 
 from domain.facts import Recorded
+from domain.times import Occurred
 from infra.keys import DataKey, KeyRing, KeyUnusable
-from infra.payloads import recorded
+from infra.payloads import PRECISION_BYTES, opened
 from projections.tables.documents import Stored
 from projections.tables.generations import identifier
 
@@ -25,8 +26,10 @@ Connection = psycopg.Connection[Any]
 _FIRST_DAY = datetime(2000, 1, 1, tzinfo=UTC)
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
-# The number of columns; then each column's length and value, down to the length of the type's name.
-_ROW = struct.Struct("!hiqiqi16siii16siiiqici")
+# Each column's value after its length, down to the length of the type's name; stream, version and patient as bytes,
+# since the first two are of an event's place as they stand, and a range's patients are few.
+_ROW = struct.Struct("!6xq4xq4x16s4x4s4x16x4xi4xq4xci")
+_PATIENT = slice(58, 74)
 _LENGTH = struct.Struct("!i")
 _HISTORIES = """copy (select position, recorded_at, stream_id, version, patient_id, patient_seq, occurred_at,
                              occurred_precision, type, payload
@@ -58,19 +61,51 @@ def ranges(connection: Connection, events: int, events_each: int) -> list[Range]
     return [Range(first, last) for first, last in zip(starts, ends, strict=True)]
 
 
+class _Known:
+    """What the events of a range have in common, by how it comes: made once."""
+
+    def __init__(self) -> None:
+        self.ids = _Made(lambda told: UUID(bytes=told))
+        self.moments = _Made(lambda microseconds: _FIRST_DAY + timedelta(microseconds=microseconds))
+        self.names = _Made(bytes.decode)
+
+
+class _Made(dict[Any, Any]):
+    def __init__(self, make: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, told: Any) -> Any:
+        made = self[told] = self._make(told)
+        return made
+
+
 class History(NamedTuple):
-    """One patient's rows in order of recording, still sealed; `wrapped` is their key as it is stored."""
+    """One patient's rows in order of recording, as they came; `wrapped` is their key as it is stored."""
 
     patient: UUID
     wrapped: tuple[UUID, bytes] | None
-    rows: list[tuple[Any, ...]]
+    rows: list[bytes]
+    known: _Known
 
     def opened(self, keys: KeyRing) -> tuple[DataKey, list[Recorded]]:
         """Raises KeyUnusable and what decoding raises."""
         if self.wrapped is None:
             raise KeyUnusable("this patient has no key")
         key = keys.unwrap(*self.wrapped)
-        return key, [recorded(row, key) for row in self.rows]
+        return key, [self._event(row, key) for row in self.rows]
+
+    def _event(self, row: bytes, key: DataKey) -> Recorded:
+        """As `infra.payloads.recorded` makes it of a row that was taken apart."""
+        known = self.known
+        position, recorded_at, stream, version, seq, at, letter, size = _ROW.unpack_from(row)
+        end = _ROW.size + size
+        name = row[_ROW.size : end]
+        fact, provenance = opened(row[end + _LENGTH.size :], key, known.names[name], stream + version + name)
+        return Recorded(
+            position, known.moments[recorded_at], known.ids[stream], int.from_bytes(version, "big"), self.patient, seq,
+            Occurred(known.moments[at], PRECISION_BYTES[letter]), fact, provenance,
+        )  # fmt: skip
 
 
 def histories(connection: Connection, among: Range, through: int) -> Iterator[History]:
@@ -78,23 +113,22 @@ def histories(connection: Connection, among: Range, through: int) -> Iterator[Hi
     consumed to the end."""
     wrapped = {row[0]: row[1:] for row in connection.execute(_KEYS, list(among), binary=True)}
     destroyed = {row[0] for row in connection.execute(_DESTROYED, list(among), binary=True)}
-    for patient, rows in groupby(_rows(connection, among, through), key=itemgetter(4)):
-        if patient not in destroyed:
-            yield History(patient, wrapped.get(patient), list(rows))
-
-
-def _rows(connection: Connection, among: Range, through: int) -> Iterator[tuple[Any, ...]]:
-    """Rows as `infra.payloads.recorded` takes them."""
-    ids: dict[bytes, UUID] = {}
-    moments: dict[int, datetime] = {}
-    names: dict[bytes, str] = {}
     query = sql.SQL(_HISTORIES).format(first=among.first, last=among.last, through=through)
+    known = _Known()
+    for told, rows in groupby(_rows(_copied(connection, query)), key=itemgetter(_PATIENT)):
+        patient = UUID(bytes=told)
+        if patient not in destroyed:
+            yield History(patient, wrapped.get(patient), list(rows), known)
+
+
+def _rows(messages: Iterable[bytes]) -> Iterator[bytes]:
+    """Without what comes before the first and after the last."""
     start = len(_HEADER)
-    for message in _copied(connection, query):
-        if message[start : start + 2] == _TRAILER:
-            continue
-        yield _row(message, start, ids, moments, names)
+    for message in messages:
+        row = message[start:]
         start = 0
+        if row[: len(_TRAILER)] != _TRAILER:
+            yield row
 
 
 def _copied(connection: Connection, query: sql.Composed) -> Iterator[bytes]:
@@ -112,36 +146,6 @@ def _copied(connection: Connection, query: sql.Composed) -> Iterator[bytes]:
     while (ended := libpq.get_result()) is not None:
         if ended.status != ExecStatus.COMMAND_OK:
             raise psycopg.OperationalError(ended.error_message.decode(errors="replace"))
-
-
-def _row(
-    message: bytes, start: int, ids: dict[bytes, UUID], moments: dict[int, datetime], names: dict[bytes, str]
-) -> tuple[Any, ...]:
-    values = _ROW.unpack_from(message, start)
-    end = start + _ROW.size + values[17]
-    name = message[start + _ROW.size : end]
-    stored = names.get(name)
-    if stored is None:
-        stored = names[name] = name.decode()
-    return (
-        values[2], _moment(moments, values[4]), _id(ids, values[6]), values[8], _id(ids, values[10]), values[12],
-        stored, _moment(moments, values[14]), values[16], message[end + 4 :],
-    )  # fmt: skip
-
-
-def _id(known: dict[bytes, UUID], told: bytes) -> UUID:
-    """A person has many events in few streams."""
-    found = known.get(told)
-    if found is None:
-        found = known[told] = UUID(bytes=told)
-    return found
-
-
-def _moment(known: dict[int, datetime], microseconds: int) -> datetime:
-    found = known.get(microseconds)
-    if found is None:
-        found = known[microseconds] = _FIRST_DAY + timedelta(microseconds=microseconds)
-    return found
 
 
 def write(connection: Connection, table: str, stored: Sequence[Stored]) -> None:
