@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 
 Connection = psycopg.Connection[Any]
 # No database is exchanged without its server, or itself, being made anew; any role may ask.
-_IDENTITY = """select (select system_identifier from pg_control_system()), pg_postmaster_start_time()::text,
+_IDENTITY = """select extract(epoch from pg_postmaster_start_time())::text,
                       (select oid from pg_database where datname = current_database())"""
 
 
@@ -29,7 +29,8 @@ class NotServed(psycopg.OperationalError):
 
 
 class Identity(NamedTuple):
-    system: int
+    """When its server started, to the microsecond, and which of that server's databases it is."""
+
     started: str
     database: int
 

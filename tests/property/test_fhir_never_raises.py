@@ -122,6 +122,7 @@ def test_one_bad_resource_leaves_its_neighbours_as_they_were() -> None:
         }
 
 
+@settings(deadline=None)  # each example reads a bundle some thirty times
 @given(st.text(alphabet="QXZqxz", min_size=12, max_size=20))
 def test_no_value_of_the_message_is_repeated_in_a_refusal(secret: str) -> None:
     document = fixture("breast_bundle")
