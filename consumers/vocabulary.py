@@ -26,7 +26,7 @@ from domain.times import Occurred
 PREFIX = "uk.nhs.cancerplan."
 _MOST_REASONS = 20
 _EARLIEST_YEAR = 1800
-_LONGEST_REMEMBERED = 1_000  # bytes of JSON; with the number of those who are remembered it bounds the memory
+_LONGEST_REMEMBERED = 600  # bytes of JSON; a usual patient takes 200, and some 6 kB of memory
 # Matching records the first two by itself, from what every report says of its patient; joining records and ending
 # them takes a person here.
 _OURS_ALONE = (PatientRegistered, IdentifierLinked, *merging.FACTS, *retention.FACTS)
@@ -264,7 +264,7 @@ def _patient(told: Any, source: str) -> PatientReference:
     return _met(person, source) if len(person) <= _LONGEST_REMEMBERED else _met.__wrapped__(person, source)
 
 
-@lru_cache(5_000)
+@lru_cache(2_000)
 def _met(person: bytes, source: str) -> PatientReference:
     """A person's events come in a row, each with all that its source knows of them."""
     read = Person.__pydantic_validator__.validate_json(person, strict=True)
