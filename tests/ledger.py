@@ -33,6 +33,9 @@ def person(name: str) -> UUID:
     return uuid5(_NAMES, name)
 
 
+REPORTS = {"report.html": b"<!doctype html>", "report.pdf": b"%PDF-1.7"}
+
+
 class Ledger(NamedTuple):
     """Events in order, each of (patient, stream); `key` signs for the log."""
 
@@ -72,9 +75,7 @@ class Ledger(NamedTuple):
         signed = Signed(self.key.verifier, self.checkpoint(), self.heads(), named)
         account = Account(BEGAN + timedelta(days=1), "auditor", "0.1.0", len(self.events))
         record = self.record(*patients, text=text)
-        return export_files(
-            signed, record, lambda: {"report.html": b""}, self.proofs(), self.tree.read, account, EXPORTS
-        )
+        return export_files(signed, record, lambda: REPORTS, self.proofs(), self.tree.read, account, EXPORTS)
 
 
 def ledger(happenings: Sequence[tuple[str, str]], key: Signer | None = None) -> Ledger:
