@@ -108,7 +108,6 @@ begin
     end if;
 
     if stream_ids is not null then
-        perform log.check_versions(stream_ids, versions);
         with numbered as (
             select base + g.place as position, g.stream_id, g.version, g.patient_id,
                    case when g.patient_id is not null then coalesce(last.patient_seq, 0)
@@ -128,7 +127,19 @@ begin
                n.precision, n.payload, n.key_id,
                log.leaf(n.position, at, n.stream_id, n.version, n.patient_id, n.patient_seq, n.type,
                         n.occurred_at, n.precision, n.payload, n.key_id)
-          from numbered n order by n.position;
+          from numbered n;
+        -- Versions follow on without a gap; a new stream begins with 1 (or 0, as the eventsourcing library numbers).
+        -- What stands already is refused by the primary key.
+        if exists (
+            select from unnest(stream_ids, versions) as n(stream_id, version)
+              left join lateral (
+                select true as is_there from log.events e
+                 where e.stream_id = n.stream_id and e.version = n.version - 1 limit 1
+              ) before on true
+             where n.version < 0 or (n.version > 1 and before.is_there is null)
+        ) then
+            raise exception 'versions of a stream leave a gap' using errcode = 'check_violation';
+        end if;
     end if;
 
     if merges is not null then

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from domain.facts import Recorded
 from domain.persons import Merge
@@ -108,6 +109,9 @@ _HEAD = "select coalesce(max(position), 0) from log.events"
 _STREAMS = f"""select {COLUMNS} from log.events
                 where stream_id = any(%b::uuid[]) and patient_id = any(%b::uuid[]) order by stream_id, version"""  # noqa: S608 our own
 _STREAM_OF, _PATIENT_OF = itemgetter(2), itemgetter(4)
+# Nothing where too much was written to be named.
+_WRITTEN = """select distinct stream_id from log.events
+               where position > %b and (select max(position) from log.events) - %b <= %b"""
 _KEYS = "select key_id, patient_id, wrapped from log.keys where patient_id = any(%b::uuid[])"
 _MERGES = "select position, patient_id, into_id, joined from log.merges where position > %b order by position"
 _NAMED = """select digest, patient_id from log.identifiers where digest = any(%b::bytea[])
@@ -158,22 +162,48 @@ class Log:
         if locked:
             return self._load(seen, merges_seen, digests, wanted)
         connection = self.connection
-        connection.execute("begin isolation level repeatable read read only")
         try:
-            return self._load(seen, merges_seen, digests, wanted)
+            return self._load(seen, merges_seen, digests, wanted, "begin isolation level repeatable read read only")
         finally:
-            if not connection.closed:
+            if not connection.closed and connection.info.transaction_status is not TransactionStatus.IDLE:
                 connection.execute("commit")
 
-    def _load(self, seen: int, merges_seen: int, digests: Sequence[bytes], wanted: Wanted) -> Loaded:
-        position = _one(self.connection, _HEAD)
-        written = self._written_since(seen, position)
-        patients = self._patients(digests)
-        merges = self._merges(merges_seen, position)
+    def _load(
+        self, seen: int, merges_seen: int, digests: Sequence[bytes], wanted: Wanted, begin: str | None = None
+    ) -> Loaded:
+        """Two or three round trips, since each costs as much as what it asks for."""
+        asked = byteas(digests)
+        with self.connection.pipeline():
+            if begin is not None:
+                self.connection.execute(begin)
+            head = self.connection.execute(_HEAD)
+            since = self.connection.execute(_WRITTEN, [seen, seen, TAIL_LIMIT])
+            joined = self.connection.execute(_MERGES, [merges_seen], binary=True)
+            named = self.connection.execute(_NAMED, [asked, SUPPRESSED, asked], binary=True) if digests else None
+        (position,) = head.fetchone() or (0,)
+        merges = [Merge(*row) for row in joined]
+        written = None if position - seen > TAIL_LIMIT else [row[0] for row in since]
+        patients: dict[bytes, UUID] = dict(named.fetchall()) if named else {}
         streams, key_patients = wanted(Found(position, patients, merges))
-        keys = self._patient_keys(key_patients)
+        found, keys = self._streams_and_keys(list(streams), list(key_patients), end="commit" if begin else None)
         is_as_before = position >= seen and written == [] and not merges
-        return Loaded(position, is_as_before, written, patients, self._streams(list(streams), keys), keys)
+        return Loaded(position, is_as_before, written, patients, found, keys)
+
+    def _streams_and_keys(
+        self, streams: list[UUID], patients: list[UUID], end: str | None
+    ) -> tuple[dict[UUID, list[Recorded]], dict[UUID, DataKey]]:
+        """Streams of those patients whose keys are there."""
+        with self.connection.pipeline():
+            asked = uuids(patients)
+            wrapped = self.connection.execute(_KEYS, [asked], binary=True) if patients else ()
+            rows = self.connection.execute(_STREAMS, [uuids(streams), asked], binary=True) if streams else ()
+            if end is not None:
+                self.connection.execute(end)
+        keys = {patient: self._keys.unwrap(key_id, each) for key_id, patient, each in wrapped}
+        found: dict[UUID, list[Recorded]] = {stream_id: [] for stream_id in streams}
+        for stream_id, theirs in groupby(rows, _STREAM_OF):
+            found[stream_id] = [recorded(row, keys[_PATIENT_OF(row)]) for row in theirs if _PATIENT_OF(row) in keys]
+        return found, keys
 
     def append(
         self, seen: int, reads: Sequence[UUID], batch: Batch, not_after: datetime | None = None
@@ -216,48 +246,9 @@ class Log:
             raise KeyUnusable("no monthly key")
         return row[0], row[1]
 
-    def _written_since(self, seen: int, position: int) -> list[UUID] | None:
-        if position - seen > TAIL_LIMIT:
-            return None
-        if position == seen:
-            return []
-        rows = self.connection.execute("select distinct stream_id from log.events where position > %b", [seen])
-        return [row[0] for row in rows]
-
-    def _merges(self, seen: int, position: int) -> list[Merge]:
-        if position == seen:
-            return []
-        return [Merge(*row) for row in self.connection.execute(_MERGES, [seen], binary=True)]
-
-    def _patients(self, digests: Sequence[bytes]) -> dict[bytes, UUID]:
-        if not digests:
-            return {}
-        asked = byteas(digests)
-        return dict(self.connection.execute(_NAMED, [asked, SUPPRESSED, asked], binary=True).fetchall())
-
     def destroyed(self, after: int) -> list[tuple[int, UUID, UUID]]:
         """Keys destroyed after position `after`, oldest first: position, patient, key."""
         return self.connection.execute(_DESTROYED, [after], binary=True).fetchall()
 
     def ended_month_keys(self) -> list[UUID]:
         return [row[0] for row in self.connection.execute("select key_id from log.ended_month_keys", binary=True)]
-
-    def _patient_keys(self, patients: Iterable[UUID]) -> dict[UUID, DataKey]:
-        wanted = list(patients)
-        if not wanted:
-            return {}
-        rows = self.connection.execute(_KEYS, [uuids(wanted)], binary=True)
-        return {patient: self._keys.unwrap(key_id, wrapped) for key_id, patient, wrapped in rows}
-
-    def _streams(self, stream_ids: list[UUID], keys: dict[UUID, DataKey]) -> dict[UUID, list[Recorded]]:
-        found: dict[UUID, list[Recorded]] = {stream_id: [] for stream_id in stream_ids}
-        if stream_ids:
-            rows = self.connection.execute(_STREAMS, [uuids(stream_ids), uuids(list(keys))], binary=True).fetchall()
-            for stream_id, theirs in groupby(rows, _STREAM_OF):
-                found[stream_id] = [recorded(row, keys[_PATIENT_OF(row)]) for row in theirs]
-        return found
-
-
-def _one(connection: "psycopg.Connection[Any]", query: str) -> int:
-    row = connection.execute(query).fetchone()
-    return int(row[0]) if row else 0
