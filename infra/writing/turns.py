@@ -3,8 +3,9 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
-from queue import Empty, SimpleQueue
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from queue import Empty
 from typing import NamedTuple
 
 from infra.writing.work import Outcome, Work
@@ -68,6 +69,39 @@ class Turn(NamedTuple):
         return [work for _, works in self.jobs for work in works]
 
 
+class _Arrivals:
+    """Jobs from any thread; the one thread that takes them is woken only when enough are there. Waking it for each took
+    two changes of thread for every command."""
+
+    def __init__(self) -> None:
+        self._jobs: deque[Job | None] = deque()
+        self._enough = 1
+        self._bell = threading.Lock()  # held until it is rung
+        self._bell.acquire()
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def put(self, job: Job | None) -> None:
+        self._jobs.append(job)
+        if len(self._jobs) >= self._enough:
+            with suppress(RuntimeError):  # another has rung
+                self._bell.release()
+
+    def wait(self, enough: int, seconds: float) -> bool:
+        """Whether so many are there within that time."""
+        deadline = time.monotonic() + seconds
+        self._enough = enough
+        while len(self._jobs) < enough:
+            if not self._bell.acquire(timeout=max(0.0, deadline - time.monotonic())):
+                return False
+        return True
+
+    def take(self) -> Iterator[Job | None]:
+        while self._jobs:
+            yield self._jobs.popleft()
+
+
 class Turns:
     """`put` and `close` from any thread, the rest from one. A turn has at most `most` works, unless one small job
     has more."""
@@ -75,7 +109,7 @@ class Turns:
     def __init__(self, most: int, gather_seconds: float = GATHER_SECONDS) -> None:
         self._most = most
         self._gather_seconds = gather_seconds
-        self._arriving: SimpleQueue[Job | None] = SimpleQueue()
+        self._arriving = _Arrivals()
         self._small: deque[Job] = deque()
         self._large: deque[Job] = deque()
         self._is_closing = False
@@ -97,7 +131,9 @@ class Turns:
         while not self._small and not self._large:
             if self._is_closing:
                 return None
-            self._sort(self._arriving.get(timeout=patience))
+            if not self._arriving.wait(1, patience):
+                raise Empty
+            self._take_in()
         if self._large and (self._last_was_small or not self._small):
             return self._cut()
         self._gather()
@@ -109,20 +145,13 @@ class Turns:
         return [*self._small, *self._large]
 
     def _gather(self) -> None:
-        deadline = time.monotonic() + self._gather_seconds
-        while len(self._small) < self._together and (left := deadline - time.monotonic()) > 0:
-            try:
-                self._sort(self._arriving.get(timeout=left))
-            except Empty:
-                break
-        self._take_in()
+        if len(self._small) < self._together:
+            self._arriving.wait(self._together - len(self._small), self._gather_seconds)
+            self._take_in()
 
     def _take_in(self) -> None:
-        try:
-            while True:
-                self._sort(self._arriving.get_nowait())
-        except Empty:
-            pass
+        for job in self._arriving.take():
+            self._sort(job)
 
     def _sort(self, job: Job | None) -> None:
         if job is None:

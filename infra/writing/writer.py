@@ -234,6 +234,7 @@ class Writer:
     def _decide(self, attempt: Attempt, desk: Desk) -> tuple[Desk, Appended | Known | Stale]:
         self._unsettled = desk.touched
         attempt.decide(desk)
+        desk.seal()
         desk.batch.offsets = [self._move(place, offset) for place, offset in desk.offsets().items()]
         answer = self._log.append(self._holdings.seen, desk.reads(), desk.batch, self._steady.latest())
         self._metrics.answers.labels(type(answer).__name__.lower()).inc()

@@ -94,7 +94,7 @@ def test_a_command_does_not_wait_for_the_whole_of_a_large_batch(database: Databa
         many = callers.submit(writer.write, batch)
         log.began.wait(20)
         one = callers.submit(writer.submit, work("command", CARE_PLAN_NEED, patient=called("someone else")))
-        while not writer._turns._arriving.qsize():
+        while not len(writer._turns._arriving):
             pass
         log.may.set()
         first, *_, last = many.result(20)

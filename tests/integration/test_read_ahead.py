@@ -1,7 +1,7 @@
 """While the writer has one batch, the consumer has read the next: whatever happens then loses and doubles nothing."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -57,9 +57,10 @@ class CountingPipeline(Pipeline):
 
     read = 0
 
-    def work(self, message: RawMessage, offset: OffsetMove | None = None, replaces: bool = False) -> Work:
-        self.read += 1
-        return super().work(message, offset, replaces)
+    def works(self, messages: Iterable[tuple[RawMessage, OffsetMove | None]], replaces: bool = False) -> list[Work]:
+        works = super().works(messages, replaces)
+        self.read += len(works)
+        return works
 
 
 class Reckless(Intake):

@@ -12,7 +12,7 @@ from domain.care_plan import AcceptSupport, NeedRaised, RaiseNeed
 from domain.facts import CARE_PLAN, Category, Target
 from domain.pathway import DiagnosisAgreed
 from infra.writing.batch import Batch
-from infra.writing.log import Appended, Known, Log, Stale
+from infra.writing.log import Appended, Known, Log, ReceiptRow, Stale
 from infra.writing.writer import Writer
 from tests.conftest import Database
 from tests.works import PATHWAY, called, message, part, work
@@ -29,12 +29,19 @@ class TellingLog(Log):
     def __init__(self, database: Database) -> None:
         super().__init__(lambda: database.connect("writer"), database.keys)
         self.answers: list[Appended | Stale | Known] = []
+        # Of each time that receipts were looked up, how many were found.
+        self.found: list[int] = []
 
     def append(
         self, seen: int, reads: Sequence[UUID], batch: Batch, not_after: datetime | None = None
     ) -> Appended | Stale | Known:
         self.answers.append(super().append(seen, reads, batch, not_after))
         return self.answers[-1]
+
+    def receipts(self, keys: Sequence[bytes]) -> dict[bytes, ReceiptRow]:
+        receipts = super().receipts(keys)
+        self.found.append(len(receipts))
+        return receipts
 
     def kinds(self) -> list[str]:
         return [type(each).__name__ for each in self.answers]
@@ -60,6 +67,27 @@ def rows(database: Database, query: str) -> list[tuple[object, ...]]:
 
 def types(database: Database) -> list[object]:
     return [row[0] for row in rows(database, "select type from log.events order by position")]
+
+
+def test_receipts_are_looked_up_first_only_while_messages_come_again(database: Database) -> None:
+    batches = [
+        [
+            work(f"{batch}/{number}", (CARE_PLAN, NeedRaised(need=f"{batch}/{number}", concern="x")))
+            for number in range(40)
+        ]
+        for batch in range(6)
+    ]
+    with telling(database) as (writer, log):
+        first = [writer.write(batch) for batch in batches[:3]]
+        assert log.found == [0]
+        again = [writer.write(batch) for batch in batches[:2]]
+        assert [[each._replace(known=True) for each in outcomes] for outcomes in first[:2]] == again
+        assert log.found == [0, 40, 40]
+        for batch in batches[3:]:
+            writer.write(batch)
+        assert log.found == [0, 40, 40, 0]
+    assert log.kinds() == [*["Appended"] * 3, "Known", *["Appended"] * 5]
+    assert rows(database, "select count(*) from log.receipts") == [(240,)]
 
 
 def test_who_decided_on_an_older_state_decides_again(database: Database, writer: Writer) -> None:

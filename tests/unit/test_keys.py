@@ -1,13 +1,14 @@
 """Wrapping keys by versions of a key-encryption key that stands in a file."""
 
 import hmac
+from itertools import islice
 from pathlib import Path
 
 import orjson
 import pytest
 
 from infra.custody.providers import key_provider
-from infra.keys import CURRENT, OPEN, RETIRED, FileKeyProvider, KeyRing, KeyUnusable, version_of
+from infra.keys import CURRENT, OPEN, RETIRED, FileKeyProvider, KeyRing, KeyUnusable, nonces, version_of
 from infra.settings import Settings, SettingsError
 
 KEY = b"k" * 32
@@ -133,3 +134,8 @@ def test_the_settings_choose_the_provider(path: Path) -> None:
 def test_a_provider_that_is_not_there_is_named(named: str) -> None:
     with pytest.raises(SettingsError, match="KEY_PROVIDER"):
         key_provider(Settings(environment="development", key_provider=named))
+
+
+def test_no_nonce_is_given_twice() -> None:
+    assert len({*islice(nonces(), 100), *islice(nonces(), 100)}) == 200
+    assert {len(each) for each in islice(nonces(), 100)} == {12}

@@ -135,3 +135,22 @@ def test_a_job_answered_in_parts_is_done_at_the_last() -> None:
         done.append(made.is_done)
     assert done == [False, True]
     assert made.result() == made.result() == [DONE, DONE]
+
+
+def test_a_job_can_be_waited_for_without_its_answer() -> None:
+    answered, failed = job("a"), job("b")
+    assert not answered.wait(0.01)
+    answered.answer([DONE])
+    failed.fail(ValueError("made to fail"))
+    assert answered.wait(0)
+    assert failed.wait(0)
+    assert answered.result() == [DONE]
+
+
+def test_who_comes_while_others_are_served_is_not_overlooked() -> None:
+    waiting = turns(job("a"))
+    assert keys(waiting.next(1)) == named("a", 0)
+    late = Timer(0.05, waiting.put, [job("b")])
+    late.start()
+    assert keys(waiting.next(5)) == named("b", 0)
+    late.join()
