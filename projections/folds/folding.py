@@ -18,8 +18,7 @@ from projections.folds import items
 NOT_RECORDED = items.NOT_RECORDED
 NOT_KNOWN = "not-known"
 
-# Sets of projections that are folded together; and of an event its position.
-_FEW = 64
+_FEW = 64  # sets of projections that are folded together
 _position = itemgetter(0)
 
 Document: TypeAlias = dict[str, Any]
@@ -128,17 +127,25 @@ class Projection(NamedTuple):
 
 def fold_all(projections: Iterable[Projection], recorded: Iterable[Recorded]) -> dict[str, Document]:
     """Documents by name, from all events of one person as known at some position, annotations included."""
+    return fold_each(projections, [recorded])[0]
+
+
+def fold_each(projections: Iterable[Projection], people: Iterable[Iterable[Recorded]]) -> list[dict[str, Document]]:
+    """The same of each of some people, who are folded together."""
     chosen = tuple(projections)
-    arrived = sorted(recorded, key=_position)
-    folded = fold_in_order(of_input(chosen, "effective"), effective(arrived))
-    folded |= fold_in_order(of_input(chosen, "recorded"), arrived)
-    return {each.name: folded[each.name] for each in chosen}
+    arrived = [sorted(recorded, key=_position) for recorded in people]
+    standing = _fold(of_input(chosen, "effective"), [entries_of(effective(each)) for each in arrived])
+    in_arrival = of_input(chosen, "recorded")
+    if not in_arrival:
+        return standing
+    trails = _fold(in_arrival, [entries_of(each) for each in arrived])
+    both = (of_facts | trail for of_facts, trail in zip(standing, trails, strict=True))
+    return [{each.name: documents[each.name] for each in chosen} for documents in both]
 
 
 def fold_in_order(projections: Iterable[Projection], history: Iterable[Recorded]) -> dict[str, Document]:
     """Documents by name, from exactly these events in this order, such as the part that a patient may see."""
-    chosen = tuple(projections)
-    return _fold(chosen, entries_of(history)) if chosen else {}
+    return _fold(tuple(projections), [entries_of(history)])[0]
 
 
 @lru_cache(_FEW)
@@ -158,18 +165,41 @@ def entries_of(events: Iterable[Recorded]) -> list[Entry]:
     return entries
 
 
-def _fold(projections: tuple[Projection, ...], entries: Iterable[Entry]) -> dict[str, Document]:
-    """All in one pass, in which each event meets only the parts that heed it."""
+Heeded: TypeAlias = Mapping[Part, list[tuple[Handler | EveryHandler, Entry]]]
+
+
+def _fold(projections: tuple[Projection, ...], people: Iterable[Iterable[Entry]]) -> list[dict[str, Document]]:
+    """One part after the other, of all these people, each part with only the events that it heeds: to go through all
+    parts with each event takes a tenth longer, since a processor then has the code of none of them at hand."""
+    heeding = [_heeded(projections, entries) for entries in people]
+    folded: list[dict[str, Document]] = [{} for _ in heeding]
+    for projection in projections:
+        made: list[Document] = [{} for _ in heeding]
+        for part in projection.parts:
+            for members, heeded in zip(made, heeding, strict=True):
+                members.update(_members_of(part, heeded))
+        for documents, members in zip(folded, made, strict=True):
+            documents[projection.name] = projection.document(members)
+    return folded
+
+
+def _heeded(projections: tuple[Projection, ...], entries: Iterable[Entry]) -> Heeded:
+    heeded: dict[Part, list[tuple[Handler | EveryHandler, Entry]]] = {}
     acting = _acting(projections)
-    states: dict[Part, State] = {}
     for entry in entries:
-        fact = entry.fact
-        for part, handler in acting[type(fact)]:
-            state = states.get(part)
-            if state is None:
-                state = states[part] = part.initial()
-            handler(state, fact, entry)
-    return {each.name: each.document(_all_members(each, states)) for each in projections}
+        for part, handler in acting[type(entry.fact)]:
+            heeded.setdefault(part, []).append((handler, entry))
+    return heeded
+
+
+def _members_of(part: Part, heeded: Heeded) -> Document:
+    told = heeded.get(part)
+    if told is None:
+        return nothing(part)
+    state = part.initial()
+    for handler, entry in told:
+        handler(state, entry.fact, entry)
+    return part.members(state)
 
 
 class _Acting(dict[type[Fact], tuple[tuple[Part, Handler | EveryHandler], ...]]):
@@ -177,7 +207,7 @@ class _Acting(dict[type[Fact], tuple[tuple[Part, Handler | EveryHandler], ...]])
 
     def __init__(self, parts: Iterable[Part]) -> None:
         super().__init__()
-        self._parts = tuple(parts)
+        self._parts = tuple(dict.fromkeys(parts))
 
     def __missing__(self, fact: type[Fact]) -> tuple[tuple[Part, Handler | EveryHandler], ...]:
         found = self[fact] = tuple(self._heeding(fact))
@@ -195,14 +225,6 @@ class _Acting(dict[type[Fact], tuple[tuple[Part, Handler | EveryHandler], ...]])
 def _acting(projections: tuple[Projection, ...]) -> _Acting:
     """Made once for all people: to make it for each took as long as the handlers themselves."""
     return _Acting(part for each in projections for part in each.parts)
-
-
-def _all_members(projection: Projection, states: Mapping[Part, State]) -> Document:
-    members: Document = {}
-    for part in projection.parts:
-        state = states.get(part)
-        members.update(nothing(part) if state is None else part.members(state))
-    return members
 
 
 def nothing(part: Part) -> Document:

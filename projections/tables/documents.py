@@ -13,7 +13,7 @@ from psycopg import sql
 
 from domain.facts import Recorded
 from infra.keys import DataKey
-from projections.folds.folding import Document, Projection, fold_all
+from projections.folds.folding import Document, Projection, fold_each
 
 # Sixteen bytes of an HMAC over parts of text.
 Digest: TypeAlias = Callable[..., bytes]
@@ -59,13 +59,32 @@ def still(patient_id: UUID, through: int, key: DataKey) -> Stored:
     return Stored(patient_id, through, key.key_id, b"", b"")
 
 
+class Person(NamedTuple):
+    """Whose documents are to be made: the key to seal them under, and all events in any order."""
+
+    person: UUID
+    key: DataKey
+    events: Sequence[Recorded]
+
+
 def refolded(
     projections: Iterable[Projection], person: UUID, key: DataKey, events: Sequence[Recorded], digest: Digest
 ) -> dict[str, Stored]:
-    """All of a person's events in any order, as documents by projection, sealed under the person's key."""
+    """A person's documents by projection, sealed."""
+    return refolded_each(projections, [Person(person, key, events)], digest)[0]
+
+
+def refolded_each(
+    projections: Iterable[Projection], people: Sequence[Person], digest: Digest
+) -> list[dict[str, Stored]]:
+    """The same of each of some people, who are folded together."""
     chosen = tuple(projections)
-    folded, last = fold_all(chosen, events), max(event.position for event in events)
-    return {each.name: sealed(each, person, last, key, folded[each.name], digest) for each in chosen}
+    folded = fold_each(chosen, [each.events for each in people])
+    made: list[dict[str, Stored]] = []
+    for (person, key, events), documents in zip(people, folded, strict=True):
+        last = max(event.position for event in events)
+        made.append({each.name: sealed(each, person, last, key, documents[each.name], digest) for each in chosen})
+    return made
 
 
 def opened(projection: Projection, patient_id: UUID, key: DataKey, body: bytes) -> Document:

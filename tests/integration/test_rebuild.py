@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from projections.catalogue import STORED
-from projections.folds.folding import Projection
+from projections.folds.folding import Document, Projection
 from projections.folds.plan import PLAN
 from projections.folds.record import RECORD
 from projections.live import standing, upkeep
@@ -137,6 +137,22 @@ def test_people_whose_fold_fails_are_not_held_back_unless_that_is_meant(site: Si
         assert plan(site).standing.held_back_since == 6
         upkeep.retry(connection, site.tools.keys(), STORED, some_patient(site))
     assert plan(site).document is not None
+
+
+def test_whoever_is_folded_together_with_somebody_whose_fold_fails_is_rebuilt(site: Site) -> None:
+    site.tell(5)
+    site.catch_up()
+    known = plan(site).document
+    assert known is not None
+    theirs = known["patient"]["identifiers"]
+
+    def document(members: Document) -> Document:
+        return BROKEN.document(members) if members["patient"]["identifiers"] == theirs else PLAN.document(members)
+
+    failing = PLAN._replace(document=document)
+    report = site.rebuild(failing, despite=True)
+    assert (report.persons, report.held_back) == (4, 1)
+    assert site.one(f"select count(*) from read.{report.tables['plan']}") == 4
 
 
 def test_what_a_killed_rebuild_left_is_cleared_away(site: Site) -> None:

@@ -11,7 +11,7 @@ from domain.annotation import MarkedInError
 from domain.facts import Recorded
 from projections.catalogue import PROJECTIONS
 from projections.folds.differences import difference
-from projections.folds.folding import Document, fold_all
+from projections.folds.folding import Document, fold_all, fold_each
 from tests.builders import Happening, recorded
 from tests.strategies import happenings, histories
 
@@ -45,6 +45,20 @@ def test_every_part_of_a_history_folds_into_json(events: list[Recorded]) -> None
     for end in range(len(events) + 1):
         documents = fold_all(PROJECTIONS, events[:end])
         assert orjson.loads(orjson.dumps(documents)) == documents
+
+
+@given(st.lists(histories(max_size=12), max_size=4))
+def test_people_who_are_folded_together_have_the_documents_of_each_alone(people: list[list[Recorded]]) -> None:
+    together = fold_each(PROJECTIONS, people)
+    assert orjson.dumps(together) == orjson.dumps([fold_all(PROJECTIONS, events) for events in people])
+
+
+@given(histories(max_size=12))
+def test_a_part_of_two_projections_heeds_every_event_once(events: list[Recorded]) -> None:
+    twice = [each._replace(name=f"{each.name} {number}") for each in PROJECTIONS for number in "12"]
+    folded = fold_all(twice, events)
+    for name, document in fold_all(PROJECTIONS, events).items():
+        assert folded[f"{name} 1"] == folded[f"{name} 2"] == document
 
 
 @given(histories())
