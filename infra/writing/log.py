@@ -171,7 +171,7 @@ class Log:
     def _load(
         self, seen: int, merges_seen: int, digests: Sequence[bytes], wanted: Wanted, begin: str | None = None
     ) -> Loaded:
-        """Two or three round trips, since each costs as much as what it asks for."""
+        """In two round trips, since each costs as much as what it asks for."""
         asked = byteas(digests)
         with self.connection.pipeline():
             if begin is not None:
