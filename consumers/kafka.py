@@ -2,7 +2,8 @@
 
 Progress is in our database, by cluster and the broker's id of the topic, moved by compare-and-set: a consumer that
 lost its partition cannot write. Kafka's own group offsets are neither read nor written. Nothing in a message stops a
-partition; what does stop one is an offset that the broker no longer has, since going on would lose messages unseen.
+partition; what does stop one is an offset that the broker no longer has, and a record whose bytes the client library
+does not take, since going on would lose messages unseen. The others go on.
 """
 
 import threading
@@ -14,11 +15,12 @@ import psycopg
 import structlog
 from kafka import ConsumerRebalanceListener, KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
-from kafka.errors import KafkaError, LogTruncationError, OffsetOutOfRangeError
+from kafka.errors import CorruptRecordError, KafkaError, LogTruncationError, OffsetOutOfRangeError
 
 from consumers.ingest_metrics import IngestMetrics
 from consumers.messages import RawMessage, content_type_of
 from consumers.pipeline import Pipeline
+from consumers.unreadable import found_unreadable
 from infra.topics import MAX_BATCH_BYTES
 from infra.writing.log import Fenced, Log
 from infra.writing.turns import Job
@@ -101,6 +103,7 @@ class Intake:
         self._metrics = metrics
         self._stopping = threading.Event()
         self._lost: set[TopicPartition] = set()
+        self._unreadable: dict[TopicPartition, int] = {}
         self._in_hand: _InHand | None = None
 
     def stop(self) -> None:
@@ -150,8 +153,13 @@ class Intake:
             patience = _POLL_MS if self._in_hand is None else _POLL_AHEAD_MS
             polled = consumer.poll(timeout_ms=patience, max_records=BATCH_RECORDS)
         except (OffsetOutOfRangeError, LogTruncationError) as error:
-            self._lose(consumer, _partitions(error))
+            self._lose(consumer, _partitions(error), "offset_out_of_range")
             return
+        except CorruptRecordError:
+            reading = consumer.assignment() - consumer.paused() - assigned.fresh
+            positions = {each: consumer.position(each) for each in reading}
+            self._unreadable |= found_unreadable(self._connection, _OPTIONS, positions)
+            raise
         if assigned.fresh or (self._in_hand is not None and self._in_hand.job.wait(0)):
             self._finish(consumer, assigned)
         if assigned.fresh:
@@ -210,22 +218,26 @@ class Intake:
         first, end = consumer.beginning_offsets(fresh), consumer.end_offsets(fresh)
         for each in fresh:
             offset = stored.get(each.partition)
-            if offset is not None and not first[each] <= offset <= end[each]:
-                self._lose(consumer, {each})
+            start = first[each] if offset is None else offset
+            if not first[each] <= start <= end[each]:
+                self._lose(consumer, {each}, "offset_out_of_range")
+                continue
+            if self._unreadable.get(each) == start:
+                self._lose(consumer, {each}, "record_unreadable")
                 continue
             self._writer.owns(*place, {each.partition: offset})
-            consumer.seek(each, first[each] if offset is None else offset)
+            consumer.seek(each, start)
             consumer.resume(each)
         assigned.fresh.difference_update(fresh)
         log.info("assigned", topic=self._topic, partitions=[each.partition for each in fresh])
 
-    def _lose(self, consumer: Any, partitions: set[TopicPartition]) -> None:
-        """Messages between our offset and the broker's are gone: an operator must know before anyone goes on."""
+    def _lose(self, consumer: Any, partitions: set[TopicPartition], why: str) -> None:
+        """What stands at our offset cannot be had: an operator must know before anyone goes on."""
         consumer.pause(*partitions)
         self._lost |= partitions
         self._metrics.stopped.set(len(self._lost))
         for each in partitions:
-            log.error("offset_out_of_range", topic=each.topic, partition=each.partition)
+            log.error(why, topic=each.topic, partition=each.partition, offset=self._unreadable.get(each))
 
     def _place(self) -> Place:
         """Raises TopicUnreadable, KafkaError."""

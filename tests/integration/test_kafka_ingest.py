@@ -168,6 +168,30 @@ def test_an_offset_that_the_broker_no_longer_has_stops_the_partition_loudly(
     assert count(database, "select next_offset from log.offsets where partition = 0") == 3
 
 
+class NotUtf8(str):
+    """A header's name as a publisher in another language may write it."""
+
+    __slots__ = ()
+
+    def encode(self, *_: str) -> bytes:
+        return b"\xff\xfe"
+
+
+def test_a_record_that_the_library_does_not_take_stops_its_partition_alone(
+    kafka_broker: KafkaBroker, topic: str, database: Database
+) -> None:
+    publish(kafka_broker, topic, *(binary(str(n), diagnosis(key=str(n))) for n in range(6)))
+    good = binary("poison", diagnosis(key="poison"))
+    publish(kafka_broker, topic, good._replace(headers=((NotUtf8("x"), b"1"),)), partitions=1)
+    publish(kafka_broker, topic, *(binary(f"later{n}", diagnosis(key=f"later{n}")) for n in range(6)))
+    with running(kafka_broker, topic, database) as consumer:
+        until(lambda: receipts(database) == 10, 60)
+        until(lambda: consumer.metric("ingest_stopped_partitions") == 1)
+        publish(kafka_broker, topic, *(binary(f"last{n}", diagnosis(key=f"last{n}")) for n in range(3)))
+        until(lambda: receipts(database) == 12)
+    assert count(database, "select next_offset from log.offsets where partition = 0") == 2
+
+
 def test_a_database_that_goes_away_for_a_while_loses_nothing(
     kafka_broker: KafkaBroker, topic: str, database: Database
 ) -> None:
