@@ -20,6 +20,7 @@ from consumers.asyncapi import asyncapi as asyncapi_document
 from consumers.ingest_metrics import IngestMetrics
 from consumers.kafka import Intake
 from consumers.pipeline import Pipeline
+from consumers.places import NotPassedOver, TopicUnreadable, pass_over, place_of
 from consumers.publish import DEFAULT_SOURCE, NotPublished, messages_of, send
 from consumers.schemas import schema, schemas
 from infra import logging
@@ -77,6 +78,20 @@ def run(metrics_port: Annotated[int, typer.Option(help="Port for Prometheus on l
             signal.signal(each, lambda *_: intake.stop())
         spare_what_is_held()
         intake.run()
+
+
+@cli.command("pass-over")
+def pass_over_records(
+    partition: int,
+    to: Annotated[int, typer.Option(help="The offset at which to go on.")],
+    reason: Annotated[str, typer.Option(help="Why; it is kept.")],
+) -> None:
+    """Leave out records that cannot be read or are gone, on purpose; then restart the consumer."""
+    settings = load_settings()
+    keys, kafka, topic = _key_ring(settings), settings.kafka(), settings.events_topic
+    with _writing(settings, keys) as writer, closing(Log(lambda: _connect(settings), keys)) as offsets:
+        first = pass_over(offsets, writer, keys, place_of(kafka, topic), (topic, partition), to, reason)
+    console.print(f"{topic}/{partition}: offsets {first} to {to - 1} are passed over; `rejected list` names them.")
 
 
 @cli.command()
@@ -190,11 +205,22 @@ def _print(text: str) -> None:
     sys.stdout.write(text + "\n")
 
 
+_TOLD = (
+    SettingsError,
+    NotPublished,
+    NotPassedOver,
+    TopicUnreadable,
+    rejected.NotRetried,
+    CustodyRefused,
+    LedgerBroken,
+)
+
+
 def main() -> None:
     """What an operator can mend is told in one line; anything else keeps its traceback."""
     try:
         cli()
-    except (SettingsError, NotPublished, rejected.NotRetried, CustodyRefused, LedgerBroken) as error:
+    except _TOLD as error:
         sys.exit(str(error))
     except psycopg.OperationalError:
         sys.exit("The database does not answer: start it with `make run`, or set DATABASE_URL_WRITER.")

@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 
 import psycopg
 import structlog
-from kafka import ConsumerRebalanceListener, KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import CorruptRecordError, KafkaError, LogTruncationError, OffsetOutOfRangeError
 
 from consumers.ingest_metrics import IngestMetrics
 from consumers.messages import RawMessage, content_type_of
 from consumers.pipeline import Pipeline
+from consumers.places import Place, TopicUnreadable, place_of
 from consumers.unreadable import found_unreadable
 from infra.topics import MAX_BATCH_BYTES
 from infra.writing.log import Fenced, Log
@@ -37,19 +38,7 @@ _POLL_AHEAD_MS = 20
 # long a batch can take with all the attempts of a writer whose database stands still.
 _REVOKED_WAIT = 2.0
 _LONGEST_TURN = 300.0
-_UNKNOWN_TOPIC = 3
 _LONGEST_WAIT = 10.0
-
-
-class TopicUnreadable(Exception):
-    """The topic is not there, or this login may not read it."""
-
-
-class Place(NamedTuple):
-    """Where offsets belong: a topic that is deleted and made anew under its old name has another id."""
-
-    cluster_id: str
-    topic_id: str
 
 
 class _Assigned(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python ships no type information
@@ -128,7 +117,7 @@ class Intake:
             self._stopping.wait(wait)
 
     def _serve(self) -> None:
-        place = self._place()
+        place = place_of(self._connection, self._topic)
         consumer = KafkaConsumer(**self._connection, **_OPTIONS, group_id=f"{self._topic}-ingest")
         assigned = _Assigned(consumer, lambda: self._settle(_REVOKED_WAIT))
         try:
@@ -212,7 +201,7 @@ class Intake:
         """Newly assigned partitions go on from where the log stands, the never read from their beginning."""
         fresh = sorted(assigned.fresh & consumer.assignment())
         self._lost.difference_update(fresh)
-        if self._place() != place:
+        if place_of(self._connection, self._topic) != place:
             raise TopicUnreadable("the topic was made anew")
         stored = self._offsets.next_offsets(*place)
         first, end = consumer.beginning_offsets(fresh), consumer.end_offsets(fresh)
@@ -239,31 +228,11 @@ class Intake:
         for each in partitions:
             log.error(why, topic=each.topic, partition=each.partition, offset=self._unreadable.get(each))
 
-    def _place(self) -> Place:
-        """Raises TopicUnreadable, KafkaError."""
-        admin = KafkaAdminClient(**self._connection, bootstrap_timeout_ms=10_000)
-        try:
-            cluster_id = admin.describe_cluster()["cluster_id"]
-            (topic,) = admin.describe_topics([self._topic])
-        finally:
-            admin.close()
-        if topic["error_code"] == _UNKNOWN_TOPIC:
-            raise TopicUnreadable(f"there is no topic {self._topic}")
-        allowed = topic.get("authorized_operations") or topic.get("topic_authorized_operations")
-        if topic["error_code"] or not _may_read(allowed):
-            raise TopicUnreadable(f"this login may not read {self._topic}")
-        return Place(str(cluster_id), str(topic["topic_id"]))
-
 
 def _read(record: Any, place: Place) -> tuple[RawMessage, OffsetMove]:
     coordinates = f"{record.topic}/{record.partition}/{record.offset}"
     message = RawMessage(tuple(record.headers), record.value, coordinates)
     return message, OffsetMove(*place, record.partition, record.offset)
-
-
-def _may_read(operations: Any) -> bool:
-    """A consumer without the right to read would poll nothing for ever, without an error."""
-    return not isinstance(operations, list | set | tuple) or any("READ" in str(each).upper() for each in operations)
 
 
 def _partitions(error: Exception) -> set[TopicPartition]:

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from uuid import uuid4
 
 import psycopg
@@ -15,6 +15,7 @@ from consumers.ingest_metrics import IngestMetrics
 from consumers.kafka import Intake
 from consumers.messages import RawMessage
 from consumers.pipeline import Pipeline
+from consumers.places import NotPassedOver, pass_over, place_of
 from infra.kafka_broker import KafkaBroker
 from infra.topics import MAX_BATCH_BYTES, Topic, create_topics
 from infra.writing.writer import Writer
@@ -190,6 +191,15 @@ def test_a_record_that_the_library_does_not_take_stops_its_partition_alone(
         publish(kafka_broker, topic, *(binary(f"last{n}", diagnosis(key=f"last{n}")) for n in range(3)))
         until(lambda: receipts(database) == 12)
     assert count(database, "select next_offset from log.offsets where partition = 0") == 2
+    with closing(database.log()) as offsets, closing(Writer(database.log(), database.keys)) as writer:
+        place = place_of(connection(kafka_broker), topic)
+        with pytest.raises(NotPassedOver, match="goes on at offset 2"):
+            pass_over(offsets, writer, database.keys, place, (topic, 0), 2, "nothing")
+        assert pass_over(offsets, writer, database.keys, place, (topic, 0), 3, "a header that is not UTF-8") == 2
+    with running(kafka_broker, topic, database) as consumer:
+        until(lambda: receipts(database) == 16)
+        assert consumer.metric("ingest_stopped_partitions") == 0
+    assert count(database, f"select count(*) from log.rejected where coordinates = '{topic}/0/2-2'") == 1
 
 
 def test_a_database_that_goes_away_for_a_while_loses_nothing(
