@@ -19,7 +19,7 @@ from tests.conftest import Database
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
-KEYS = 12_000
+KEYS = 40_000
 KILLS = 4
 
 
