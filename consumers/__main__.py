@@ -20,7 +20,7 @@ from consumers.asyncapi import asyncapi as asyncapi_document
 from consumers.ingest_metrics import IngestMetrics
 from consumers.kafka import Intake
 from consumers.pipeline import Pipeline
-from consumers.places import NotPassedOver, TopicUnreadable, pass_over, place_of
+from consumers.places import NotPassedOver, TopicUnreadable, pass_over
 from consumers.publish import DEFAULT_SOURCE, NotPublished, messages_of, send
 from consumers.schemas import schema, schemas
 from infra import logging
@@ -90,7 +90,7 @@ def pass_over_records(
     settings = load_settings()
     keys, kafka, topic = _key_ring(settings), settings.kafka(), settings.events_topic
     with _writing(settings, keys) as writer, closing(Log(lambda: _connect(settings), keys)) as offsets:
-        first = pass_over(offsets, writer, keys, place_of(kafka, topic), (topic, partition), to, reason)
+        first = pass_over(kafka, offsets, writer, keys, (topic, partition), to, reason)
     console.print(f"{topic}/{partition}: offsets {first} to {to - 1} are passed over; `rejected list` names them.")
 
 

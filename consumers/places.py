@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import orjson
-from kafka import KafkaAdminClient
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 
 from infra.keys import KeyRing
 from infra.writing.log import Log
@@ -52,12 +52,34 @@ def _may_read(operations: object) -> bool:
     return not isinstance(operations, list | set | tuple) or any("READ" in str(each).upper() for each in operations)
 
 
+def _refuse_beyond(connection: Mapping[str, object], partition: TopicPartition, to: int) -> None:
+    """What has not come yet is not passed over: a slip of the finger would lose it."""
+    consumer = KafkaConsumer(**connection)
+    try:
+        if partition.partition not in (consumer.partitions_for_topic(partition.topic) or ()):
+            raise NotPassedOver(f"{partition.topic} has no partition {partition.partition}")
+        end = consumer.end_offsets([partition])[partition]
+    finally:
+        consumer.close()
+    if to > end:
+        raise NotPassedOver(f"{partition.topic}/{partition.partition} ends at offset {end}")
+
+
 def pass_over(
-    store: Log, writer: Writer, keys: KeyRing, place: Place, partition: tuple[str, int], to: int, reason: str
+    connection: Mapping[str, object],
+    store: Log,
+    writer: Writer,
+    keys: KeyRing,
+    partition: tuple[str, int],
+    to: int,
+    reason: str,
 ) -> int:
     """The offset from which on records of `partition` (topic, number) are left out, up to and without `to`. What was
-    left out is set aside as a rejected message without bytes. Raises NotPassedOver, Fenced, psycopg.Error."""
+    left out is set aside as a rejected message without bytes. `connection` is that of `Settings.kafka`. Raises
+    NotPassedOver, TopicUnreadable, Fenced, KafkaError, psycopg.Error."""
+    place = place_of(connection, partition[0])
     topic, number = partition
+    _refuse_beyond(connection, TopicPartition(topic, number), to)
     stored = store.next_offsets(*place).get(number)
     first = stored or 0
     if to <= first:

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 import orjson
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from infra.durable import sync_folder
 from infra.keys import KeyProvider
 
 _FIRST = ""
@@ -78,7 +79,7 @@ class Ledger:
             file.flush()
             os.fsync(file.fileno())
         if is_new:
-            _sync(self.path.parent)
+            sync_folder(self.path.parent)
 
     def _read(self, content: bytes) -> Iterator[tuple[Destruction, str]]:
         seal = _FIRST
@@ -104,14 +105,6 @@ class Ledger:
         with os.fdopen(descriptor, "r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield file
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _whole_lines(content: bytes) -> bytes:

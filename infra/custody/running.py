@@ -4,7 +4,6 @@ That two people asked and the time to object has passed is checked by the databa
 round goes on: what was begun stands in the database and in the ledger.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -20,12 +19,12 @@ from infra.custody.ledger import Ledger, LedgerBroken
 from infra.custody.renewal import Renewed, renew
 from infra.custody.rotation import CustodyRefused
 from infra.keys import KeyRing, KeyUnusable
+from infra.leading import Leading
 
 log = structlog.get_logger(__name__)
 
 Connection = psycopg.Connection[Any]
 _LEADER = 7305550319
-_IDLE_SECONDS = 1.0
 _DUE = """select patient_id from log.destructions
            where carried_out_at is null and withdrawn_at is null and due_at <= clock_timestamp() order by due_at"""
 _STANDING = """
@@ -82,13 +81,7 @@ class Custody:
 
     def run(self, stopping: Callable[[], bool]) -> None:
         """Until `stopping`. What fails or is refused is tried again in the next round."""
-        while not stopping():
-            try:
-                with self.connect() as connection:
-                    self._lead(connection, stopping)
-            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-                log.warning("custody_reconnects", error=error)
-                time.sleep(_IDLE_SECONDS)
+        Leading(_LEADER, "custody_reconnects", self.seconds).run(self.connect, self._attempt, stopping)
 
     def round(self, connection: Connection) -> Round:
         """All that is due, once. Raises Unapplied, LedgerBroken, KeyUnusable, OSError, psycopg.Error."""
@@ -115,15 +108,6 @@ class Custody:
         log.info("key_destroyed", position=destroyed.position, messages=destroyed.copies)
         done.append(destroyed)
 
-    def _lead(self, connection: Connection, stopping: Callable[[], bool]) -> None:
-        while not _is_leader(connection):
-            if stopping():
-                return
-            time.sleep(_IDLE_SECONDS)
-        while not stopping():
-            self._attempt(connection)
-            _wait(self.seconds, stopping)
-
     def _attempt(self, connection: Connection) -> None:
         try:
             found = self.round(connection)
@@ -136,17 +120,6 @@ class Custody:
             log.warning("destructions_refused", count=len(found.refused))
         if found.renewed.months:
             log.info("month_keys_renewed", count=found.renewed.months, messages=found.renewed.messages)
-
-
-def _is_leader(connection: Connection) -> bool:
-    row = connection.execute("select pg_try_advisory_lock(%s)", [_LEADER]).fetchone()
-    return bool(row and row[0])
-
-
-def _wait(seconds: float, stopping: Callable[[], bool]) -> None:
-    until = time.monotonic() + seconds
-    while not stopping() and (left := until - time.monotonic()) > 0:
-        time.sleep(min(left, 0.2))
 
 
 def _unheard(_done: int, _of: int) -> None:

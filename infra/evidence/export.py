@@ -18,7 +18,7 @@ from uuid import UUID
 from infra.evidence.canonical import canonical
 from infra.evidence.checkpoints import Checkpoint, open_checkpoint, write_proof
 from infra.evidence.envelopes import Stored, envelope
-from infra.evidence.heads import Head, HeadProofs, heads_of, heads_verifier, open_heads
+from infra.evidence.heads import Head, HeadProofs, SignedHeads, heads_of, heads_verifier, open_heads
 from infra.evidence.merkle import (
     ProofRefused,
     Reader,
@@ -112,24 +112,35 @@ def export_files(
         **_of_growth(signed, log, read),
         **reports(),
     }
-    manifest = canonical(
-        {
-            "format": FORMAT,
-            "made_at": _moment(account.made_at),
-            "made_by": account.version,
-            "role": account.role,
-            "asked_for": str(record.asked),
-            "patients": [{"patient_id": str(head.patient_id), "events": head.events} for head in heads_here],
-            "filters": [],
-            "events": len(record.events),
-            "log_events_when_made": account.log_size,
-            "keys": [str(signed.log), str(heads_verifier(signed.log)), str(signer.verifier)],
-            "checkpoint": told_tree(log),
-            "heads": told_tree(heads.tree),
-            "files": {name: sha256(content).hexdigest() for name, content in files.items()},
-        }
-    )
+    keys = [signed.log, heads_verifier(signed.log), signer.verifier]
+    manifest = canonical(_manifest(record, heads_here, log, heads, account, keys, files))
     return {**files, "manifest.json": manifest, "manifest.note": sign_manifest(signer, manifest)}
+
+
+def _manifest(
+    record: Record,
+    heads_here: Sequence[Head],
+    log: Checkpoint,
+    heads: SignedHeads,
+    account: Account,
+    keys: Sequence[Verifier],
+    files: Mapping[str, bytes],
+) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "made_at": _moment(account.made_at),
+        "made_by": account.version,
+        "role": account.role,
+        "asked_for": str(record.asked),
+        "patients": [{"patient_id": str(head.patient_id), "events": head.events} for head in heads_here],
+        "filters": [],
+        "events": len(record.events),
+        "log_events_when_made": account.log_size,
+        "keys": list(map(str, keys)),
+        "checkpoint": told_tree(log),
+        "heads": told_tree(heads.tree),
+        "files": {name: sha256(content).hexdigest() for name, content in files.items()},
+    }
 
 
 def sign_manifest(signer: Signer, manifest: bytes) -> bytes:

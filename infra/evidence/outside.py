@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
+from infra.durable import sync_folder
+
 _END = b"\n\n"
 _DASH = "— ".encode()
 _TAIL_BYTES = 64_000
@@ -45,7 +47,7 @@ class Outside:
             file.flush()
             os.fsync(file.fileno())
         if is_new:
-            _sync(self._folder)
+            sync_folder(self._folder)
         self._replace_newest(note)
 
     def newest(self) -> bytes | None:
@@ -76,7 +78,7 @@ class Outside:
             file.flush()
             os.fsync(file.fileno())
         draft.replace(self._newest)
-        _sync(self._newest.parent)
+        sync_folder(self._newest.parent)
 
 
 def _notes(journal: bytes) -> Iterator[bytes]:
@@ -100,11 +102,3 @@ def _tail(path: Path) -> tuple[int, bytes]:
         begin = max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES)
         file.seek(begin)
         return begin, file.read()
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,6 +1,5 @@
 """The process that seals: every few seconds it numbers new accesses and signs what has grown. One leads, more wait."""
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +13,12 @@ from infra.evidence.notes import Signer
 from infra.evidence.signer import LogSigner, Signed, SigningRefused
 from infra.evidence.tiles import LogName
 from infra.evidence.topic import CheckpointTopic, TopicSilent
+from infra.leading import Leading, is_leader
 
 log = structlog.get_logger(__name__)
 
 Connection = psycopg.Connection[Any]
 _LEADER = 7305550314
-_IDLE_SECONDS = 1.0
 _REFUSALS = (SigningRefused, TopicSilent, OSError)
 
 
@@ -47,18 +46,11 @@ class Sealing:
 
     def run(self, stopping: Callable[[], bool]) -> None:
         """Until `stopping`. What fails is tried again; what is refused is refused until someone has looked."""
-        while not stopping():
-            try:
-                with self.connect() as connection:
-                    self._lead(connection, stopping)
-            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-                log.warning("sealing_reconnects", error=error)
-                time.sleep(_IDLE_SECONDS)
+        Leading(_LEADER, "sealing_reconnects", self.seconds).run(self.connect, self._attempt, stopping)
 
     def is_leader(self, connection: Connection) -> bool:
         """Whether this session leads, now that it has asked."""
-        row = connection.execute("select pg_try_advisory_lock(%s)", [_LEADER]).fetchone()
-        return bool(row and row[0])
+        return is_leader(connection, _LEADER)
 
     def round(self, connection: Connection) -> list[Signed]:
         """Seals, signs and publishes once. What one log refuses is raised after the other was tried: SigningRefused,
@@ -104,19 +96,13 @@ class Sealing:
             except TopicSilent as error:
                 log.warning("heads_unpublished", size=made.size, error=error)
 
-    def _lead(self, connection: Connection, stopping: Callable[[], bool]) -> None:
-        while not self.is_leader(connection):
-            if stopping():
-                return
-            time.sleep(_IDLE_SECONDS)
-        while not stopping():
-            try:
-                self.round(connection)
-            except SigningRefused as refusal:
-                log.critical("checkpoint_refused", reason=refusal.reason)
-            except (TopicSilent, OSError) as error:
-                log.critical("checkpoint_refused", reason="outside-unreadable", error=error)
-            _wait(self.seconds, stopping)
+    def _attempt(self, connection: Connection) -> None:
+        try:
+            self.round(connection)
+        except SigningRefused as refusal:
+            log.critical("checkpoint_refused", reason=refusal.reason)
+        except (TopicSilent, OSError) as error:
+            log.critical("checkpoint_refused", reason="outside-unreadable", error=error)
 
     def _tell(self, signer: LogSigner, signed: Signed) -> None:
         origin, size, _ = signed.checkpoint
@@ -135,9 +121,3 @@ class Sealing:
 
 def _gauge(registry: CollectorRegistry, name: str, meaning: str) -> Gauge:
     return Gauge(name, meaning, ["log"], registry=registry)
-
-
-def _wait(seconds: float, stopping: Callable[[], bool]) -> None:
-    until = time.monotonic() + seconds
-    while not stopping() and (left := until - time.monotonic()) > 0:
-        time.sleep(min(left, 0.2))

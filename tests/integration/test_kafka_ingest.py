@@ -15,7 +15,7 @@ from consumers.ingest_metrics import IngestMetrics
 from consumers.kafka import Intake
 from consumers.messages import RawMessage
 from consumers.pipeline import Pipeline
-from consumers.places import NotPassedOver, pass_over, place_of
+from consumers.places import NotPassedOver, pass_over
 from infra.kafka_broker import KafkaBroker
 from infra.topics import MAX_BATCH_BYTES, Topic, create_topics
 from infra.writing.writer import Writer
@@ -192,10 +192,11 @@ def test_a_record_that_the_library_does_not_take_stops_its_partition_alone(
         until(lambda: receipts(database) == 12)
     assert count(database, "select next_offset from log.offsets where partition = 0") == 2
     with closing(database.log()) as offsets, closing(Writer(database.log(), database.keys)) as writer:
-        place = place_of(connection(kafka_broker), topic)
-        with pytest.raises(NotPassedOver, match="goes on at offset 2"):
-            pass_over(offsets, writer, database.keys, place, (topic, 0), 2, "nothing")
-        assert pass_over(offsets, writer, database.keys, place, (topic, 0), 3, "a header that is not UTF-8") == 2
+        given = (connection(kafka_broker), offsets, writer, database.keys)
+        for partition, to, why in ((0, 2, "goes on at offset 2"), (0, 99, "ends at offset"), (7, 3, "no partition 7")):
+            with pytest.raises(NotPassedOver, match=why):
+                pass_over(*given, (topic, partition), to, "a slip of the finger")
+        assert pass_over(*given, (topic, 0), 3, "a header that is not UTF-8") == 2
     with running(kafka_broker, topic, database) as consumer:
         until(lambda: receipts(database) == 16)
         assert consumer.metric("ingest_stopped_partitions") == 0
