@@ -7,8 +7,8 @@ number in `subject` and `dataref` names the patient and is kept nowhere else.
 import re
 from typing import Any
 
-from consumers.fhir_message import Resource
-from consumers.fhir_reading import Reading
+from consumers.fhir.message import Resource
+from consumers.fhir.reading import Reading
 from consumers.translation import Entry, Instruction, Refusal, Refused, Sender, Translated
 from domain.facts import PATIENT, Fact
 from domain.identity import PatientReference, identifier

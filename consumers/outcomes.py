@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from consumers import fhir, mns, sniff
+from consumers import mns, sniff
+from consumers.fhir import documents
 from consumers.translation import Entry, NotOurs, Refused, Sender, Translated
 from domain.facts import Fact
 from domain.patient import IdentifierLinked
@@ -53,7 +54,7 @@ def translated(raw: bytes, name: str) -> tuple[str, list[Entry]]:
         return sniff.FHIR, [sniff.not_json(error)]
     sender = Sender(source="/examples", event_id=name, time=_READ_AT)
     if content_type == sniff.FHIR:
-        return content_type, fhir.translate(document, sender)
+        return content_type, documents.translate(document, sender)
     if content_type == sniff.CLOUDEVENTS and mns.is_signal(document):
         return content_type, mns.translate(document, sender)
     return content_type, [sniff.unsupported(content_type)]

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 import structlog
 
-from consumers import fhir, mns, vocabulary
+from consumers import mns, vocabulary
 from consumers.answers import conclude
 from consumers.envelope import DOCUMENT_SENT, Envelope, Given, envelope, identity, opened
+from consumers.fhir import documents
 from consumers.messages import JSON, RawMessage, content_type_of, packed
 from consumers.provenance import Written, provenance_of
 from consumers.translation import Entry, Instruction, Refusal, Refused, Sender, Translated
@@ -121,7 +122,7 @@ class Pipeline:
         if read.content_type in FHIR:
             if read.type.startswith(vocabulary.PREFIX) and read.type != DOCUMENT_SENT:
                 vocabulary.refuse_vague(read.type)
-            return fhir.translate(read.document, sender, self._codes)
+            return documents.translate(read.document, sender, self._codes)
         if read.content_type in HL7V2:
             raise Refusal(
                 "not-supported-yet",

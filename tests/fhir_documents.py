@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from consumers import fhir
+from consumers.fhir import documents
 from consumers.translation import Entry, Instruction, NotOurs, Refused, Sender, Translated
 from domain.facts import Command, Fact
 from domain.times import parse
@@ -49,7 +49,7 @@ def asthma() -> dict[str, Any]:
 
 
 def entries(document: Any) -> list[Entry]:
-    return fhir.translate(document, sender())
+    return documents.translate(document, sender())
 
 
 def last(document: Any) -> Entry:

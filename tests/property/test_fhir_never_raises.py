@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from consumers import fhir, mns
+from consumers import mns
+from consumers.fhir import documents
 from consumers.translation import NotOurs, Refused, Translated
 from tests.fhir_documents import FIXTURES, fixture, sender
 
@@ -32,7 +33,7 @@ NAMES = st.sampled_from(
         "fullUrl",
     ]
 )
-KINDS = [*sorted(fhir.TRANSLATORS), "Bundle", "Parameters", "Claim", "Nothing"]
+KINDS = [*sorted(documents.TRANSLATORS), "Bundle", "Parameters", "Claim", "Nothing"]
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(KINDS)
 JSON = st.recursive(
     LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES | st.text(max_size=4), inner, max_size=6)
@@ -77,7 +78,7 @@ def changed(document: Any, path: tuple[Any, ...], value: Any) -> Any:
 
 
 def assert_told(document: Any) -> None:
-    told = fhir.translate(document, sender())
+    told = documents.translate(document, sender())
     assert told
     assert all(isinstance(entry, Translated | NotOurs | Refused) for entry in told)
     assert len({entry.pointer for entry in told}) == len(told)
@@ -113,10 +114,12 @@ def test_a_fixture_changed_anywhere_still_gets_its_entries(name: str) -> None:
 
 def test_one_bad_resource_leaves_its_neighbours_as_they_were() -> None:
     document, chance = fixture("breast_bundle"), random.Random(1)
-    good = {entry.pointer: entry for entry in fhir.translate(document, sender())}
+    good = {entry.pointer: entry for entry in documents.translate(document, sender())}
     claim = "/entry/7/resource"
     for place in places(document["entry"][7]["resource"]):
-        told = fhir.translate(changed(document, ("entry", 7, "resource", *place), chance.choice(STRANGE)), sender())
+        told = documents.translate(
+            changed(document, ("entry", 7, "resource", *place), chance.choice(STRANGE)), sender()
+        )
         assert {e.pointer: repr(e) for e in told if not e.pointer.startswith(claim)} == {
             pointer: repr(entry) for pointer, entry in good.items() if pointer != claim
         }
@@ -128,6 +131,6 @@ def test_no_value_of_the_message_is_repeated_in_a_refusal(secret: str) -> None:
     document = fixture("breast_bundle")
     for place in places(document):
         if place and isinstance(place[-1], str) and place[-1] in ("status", "birthDate", "reference", "value", "start"):
-            for entry in fhir.translate(changed(document, place, secret), sender()):
+            for entry in documents.translate(changed(document, place, secret), sender()):
                 if isinstance(entry, Refused):
                     assert secret not in json.dumps(entry)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from stdnum import luhn, verhoeff
 
-from consumers import fhir
+from consumers.fhir import documents
 from consumers.translation import Translated
 from domain import cancer_codes
 from domain.cancer_codes import Meaning, load, normalised_icd10, shipped
@@ -52,10 +52,10 @@ def test_the_american_edition_keeps_its_fifth_character() -> None:
 
 def test_a_deployment_adds_a_code_and_the_translator_knows_it(tmp_path: Path) -> None:
     document = resource("Condition", code=concept(SNOMED, "195967001"))
-    [before] = fhir.translate(document, sender())
+    [before] = documents.translate(document, sender())
     addition = tmp_path / "codes.json"
     addition.write_text('{"conditions": {"195967001": {"relevance": "uncertain-behaviour", "display": "Invented"}}}')
-    [after] = fhir.translate(document, sender(), load(addition))
+    [after] = documents.translate(document, sender(), load(addition))
     assert isinstance(before, Translated)
     assert isinstance(after, Translated)
     assert not isinstance(before.instructions[0].act, DiagnosisAgreed)

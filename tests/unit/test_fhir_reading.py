@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from consumers.fhir_reading import Reading, codings, concept_words
+from consumers.fhir.reading import Reading, codings, concept_words
 from consumers.translation import Refusal
 
 

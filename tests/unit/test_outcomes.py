@@ -47,7 +47,7 @@ def test_the_document_of_examples_is_fresh() -> None:
 
 
 def test_every_code_of_a_refusal_is_explained() -> None:
-    modules = [*(ROOT / "consumers").glob("*.py"), ROOT / "domain" / "identity.py"]
+    modules = [*(ROOT / "consumers").rglob("*.py"), ROOT / "domain" / "identity.py"]
     used = {code for path in modules for code in codes_in(ast.parse(path.read_text()))}
     assert {"no-patient", "invalid-date", "withdrawal-by-hand", "name-conflict"} <= used
     explained = set(re.findall(r"^\| `(\S+)` \|", (ROOT / "docs" / "rejections.md").read_text(), re.MULTILINE))

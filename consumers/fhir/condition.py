@@ -1,8 +1,8 @@
 """FHIR Condition: a cancer opens or closes a pathway, any other condition is noted on the patient."""
 
-from consumers.fhir_message import Message, Resource
-from consumers.fhir_pathway import Outcome, cancer_in, pathway_of
-from consumers.fhir_reading import Reading, all_codings, codings, concept_words, extension, first_occurred, has_code
+from consumers.fhir.message import Message, Resource
+from consumers.fhir.pathway import Outcome, cancer_in, pathway_of
+from consumers.fhir.reading import Reading, all_codings, codings, concept_words, extension, first_occurred, has_code
 from consumers.translation import Instruction
 from domain.annotation import Retract
 from domain.cancer_codes import Cancer

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 from uuid import UUID
 
-from consumers.fhir_reading import Reading
+from consumers.fhir.reading import Reading
 from consumers.translation import Refusal, Sender
 from domain.cancer_codes import CancerCodes
 from domain.facts import Agent, Target, scoped_key

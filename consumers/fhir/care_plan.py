@@ -1,12 +1,11 @@
-"""FHIR CarePlan, Goal and CareTeam of another system: received beside the Personalised Cancer Plan, never over it."""
+"""FHIR CarePlan of another system: received beside the Personalised Cancer Plan, never over it."""
 
-from consumers.fhir_message import Message, Resource
-from consumers.fhir_pathway import Outcome, cancer_in
-from consumers.fhir_reading import Reading, all_codings, concept_words, first_occurred, has_code
+from consumers.fhir.message import Message, Resource
+from consumers.fhir.pathway import Outcome, cancer_in
+from consumers.fhir.reading import Reading, concept_words, first_occurred, has_code
 from consumers.translation import Instruction, Refusal
-from domain.care_plan import ActionAgreed, ActionDropped, ActionFinished, GoalSet, PlanReceived
-from domain.facts import CARE_PLAN, PATIENT, Fact, scoped_key
-from domain.patient import ProfessionalJoinedTeam
+from domain.care_plan import ActionAgreed, ActionDropped, ActionFinished, PlanReceived
+from domain.facts import CARE_PLAN, Fact, scoped_key
 from domain.times import Occurred
 
 _CANCER_CARE_PLAN = "395082007"
@@ -49,32 +48,10 @@ def is_for_cancer_or_support(message: Message, resource: Resource) -> bool:
     return not conditions or any(cancer_in(message, each) for each in conditions)
 
 
-def goal(message: Message, resource: Resource) -> Outcome:
-    if resource.get("lifecycleStatus").key() == "entered-in-error":
-        raise resource.get("lifecycleStatus").withdrawal("goal", "a plan")
-    if resource.get("lifecycleStatus").key() in ("proposed", "rejected", "cancelled"):
-        return "a goal that is not agreed"
-    if _belongs_to_other_plans(message, resource, "goal"):
-        return "a goal of a care plan that is not about cancer"
-    words = concept_words(resource.get("description"))
-    if words is None:
-        raise resource.get("description").missing("send what the goal is, in words")
-    when = first_occurred(resource.get("startDate"), resource.get("statusDate")) or message.versioned_at(resource)
-    fact = GoalSet(goal=message.key_of(resource), words=words)
-    return (Instruction(CARE_PLAN, fact, when),)
-
-
-def care_team(message: Message, resource: Resource) -> Outcome:
-    if resource.get("status").key() == "entered-in-error":
-        raise resource.get("status").withdrawal("team", "the patient")
-    if resource.get("status").key() in ("proposed", "inactive", "suspended"):
-        return "a care team that is not at work"
-    if _is_for_another_condition(message, resource) or _belongs_to_other_plans(message, resource, "careTeam"):
-        return "a care team for a condition that is not known to be cancer"
-    when = first_occurred(resource.get("period", "start")) or message.versioned_at(resource)
-    members = [_joined(message, each, resource) for each in resource.get("participant").items()]
-    joined = tuple(Instruction(PATIENT, each, when) for each in members if each is not None)
-    return joined or "a care team that names no professional"
+def belongs_to_other_plans(message: Message, resource: Resource, member: str) -> bool:
+    """Care plans of the message name it, and none of them is about cancer."""
+    plans = [plan for plan in message.resources if plan.kind == "CarePlan" and _names(message, plan, member, resource)]
+    return bool(plans) and not any(is_for_cancer_or_support(message, plan) for plan in plans)
 
 
 def _actions(message: Message, resource: Resource, plan: str, begins: Occurred) -> list[Instruction]:
@@ -112,39 +89,6 @@ def _over(detail: Reading, key: str) -> Fact | None:
         return ActionFinished(action=key)
     reason = concept_words(detail.get("statusReason")) if detail.get("statusReason") else None
     return ActionDropped(action=key, reason=reason) if status in ("cancelled", "stopped") else None
-
-
-def _joined(message: Message, participant: Reading, within: Resource) -> ProfessionalJoinedTeam | None:
-    member = participant.get("member")
-    agent = message.agent(member, within)
-    found = message.resolve(member, within)
-    kind = found.kind if found else (member.get("reference").text() or "").split("/")[0]
-    roles = all_codings(participant.get("role").items())
-    if agent is None or agent.name is None or kind in ("Patient", "Organization", "RelatedPerson", "CareTeam"):
-        return None
-    if any(each.code in ("116153009", "224891009") for each in roles):
-        return None  # the patient, and services rather than people, as some systems put them on a team
-    return ProfessionalJoinedTeam(
-        professional=agent.identifier or agent.name,
-        name=agent.name,
-        role=next((words for words in map(concept_words, participant.get("role").items()) if words), None),
-        organisation=message.name_of_actor(participant.get("onBehalfOf"), within),
-    )
-
-
-def _is_for_another_condition(message: Message, resource: Resource) -> bool:
-    reasons = all_codings(resource.get("reasonCode").items())
-    found = [message.resolve(each, resource) for each in resource.get("reasonReference").items()]
-    conditions = [each for each in found if each is not None and each.kind == "Condition"]
-    if message.codes.cancer(reasons) or any(cancer_in(message, each) for each in conditions):
-        return False
-    return bool(reasons or conditions)
-
-
-def _belongs_to_other_plans(message: Message, resource: Resource, member: str) -> bool:
-    """Care plans of the message name it, and none of them is about cancer."""
-    plans = [plan for plan in message.resources if plan.kind == "CarePlan" and _names(message, plan, member, resource)]
-    return bool(plans) and not any(is_for_cancer_or_support(message, plan) for plan in plans)
 
 
 def _names(message: Message, plan: Resource, member: str, resource: Resource) -> bool:

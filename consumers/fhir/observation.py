@@ -2,10 +2,10 @@
 
 import re
 
-from consumers.fhir_message import Message, Resource
-from consumers.fhir_pathway import About, Outcome, link, sole_cancer
-from consumers.fhir_reading import Reading, codings, concept_words, first_occurred
-from consumers.fhir_subject import subject_of
+from consumers.fhir.message import Message, Resource
+from consumers.fhir.pathway import About, Outcome, link, sole_cancer
+from consumers.fhir.reading import Reading, codings, concept_words, first_occurred
+from consumers.fhir.subject import subject_of
 from consumers.translation import Instruction
 from domain.cancer_codes import SNOMED, Meaning, ObservationRow
 from domain.facts import Coding, Fact, Target

@@ -6,21 +6,25 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from consumers import ers, mns
-from consumers.fhir_appointment import appointment, patient_of_appointment
-from consumers.fhir_bundle import Part, parts, refused
-from consumers.fhir_care_plan import care_plan, care_team, goal
-from consumers.fhir_condition import condition
-from consumers.fhir_encounter import encounter
-from consumers.fhir_medication import medication
-from consumers.fhir_message import Message, Resource
-from consumers.fhir_not_ours import NOT_OURS
-from consumers.fhir_observation import observation
-from consumers.fhir_pathway import Outcome
-from consumers.fhir_patient import patient
-from consumers.fhir_procedure import procedure
-from consumers.fhir_service_request import service_request
-from consumers.fhir_subject import patient_in, subject_of
+from consumers import mns
+from consumers.fhir.appointment import appointment, patient_of_appointment
+from consumers.fhir.bundle import Part, parts, refused
+from consumers.fhir.care_plan import care_plan
+from consumers.fhir.care_team import care_team
+from consumers.fhir.condition import condition
+from consumers.fhir.encounter import encounter
+from consumers.fhir.goal import goal
+from consumers.fhir.medication import medication
+from consumers.fhir.message import Message, Resource
+from consumers.fhir.not_ours import NOT_OURS
+from consumers.fhir.observation import observation
+from consumers.fhir.parameters import refuse_call
+from consumers.fhir.pathway import Outcome
+from consumers.fhir.patient import patient
+from consumers.fhir.procedure import procedure
+from consumers.fhir.referral_request import referral_request
+from consumers.fhir.service_request import service_request
+from consumers.fhir.subject import patient_in, subject_of
 from consumers.translation import Entry, NotOurs, Refusal, Refused, Sender, Translated
 from domain.cancer_codes import CancerCodes, shipped
 from domain.identity import PatientReference
@@ -39,7 +43,7 @@ TRANSLATORS: Mapping[str, Callable[[Message, Resource], Outcome]] = MappingProxy
         "Observation": observation,
         "Patient": patient,
         "Procedure": procedure,
-        "ReferralRequest": ers.referral_request,
+        "ReferralRequest": referral_request,
         "ServiceRequest": service_request,
     }
 )
@@ -78,7 +82,7 @@ def _translated(message: Message, resource: Resource, place: str) -> Entry:
         patient_told, instructions = mns.notification(resource, message.sender)
         return Translated(place, resource.kind, patient_told, instructions)
     if resource.kind == "Parameters":
-        raise ers.refuse_call(resource)
+        raise refuse_call(resource)
     translator = TRANSLATORS.get(resource.kind)
     if translator is None:
         return _not_ours(resource, place)

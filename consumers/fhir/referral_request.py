@@ -1,16 +1,12 @@
-"""NHS e-Referral Service (STU3): ReferralRequest, and the Parameters of its calls.
-
-Only what e-RS answers is a fact. The body of a call is what someone asks of e-RS, which may say no; it has no UBRN yet,
-or leaves it to the address of the call.
-"""
+"""ReferralRequest of the NHS e-Referral Service (STU3): a referral received, and what came of it."""
 
 from collections.abc import Iterable
 
-from consumers.fhir_message import Message, Resource
-from consumers.fhir_pathway import Outcome
-from consumers.fhir_reading import Reading, codings, concept_words, extension
-from consumers.fhir_service_request import UBRN, priority, ubrn_of
-from consumers.translation import Instruction, Refusal
+from consumers.fhir.message import Message, Resource
+from consumers.fhir.pathway import Outcome
+from consumers.fhir.reading import Reading, codings, concept_words, extension
+from consumers.fhir.service_request import UBRN, priority, ubrn_of
+from consumers.translation import Instruction
 from domain.annotation import Retract
 from domain.facts import Category, Target, scoped_key
 from domain.referral import ReferralCancelled, ReferralReceived, ReferralRejected, ReferralTriaged
@@ -20,13 +16,6 @@ from domain.times import Occurred
 _BY_PATIENT = ("INTEND_PRIVATE", "PATIENT_DIED", "PATIENT_REQUEST_CANCELLATION_OTHER", "TREATMENT_NO_LONGER_REQUIRED")
 _BY_REFERRER = ("REFERRER_CANCELLATION", "RAISED_IN_ERROR")
 _BY_PROVIDER = ("PROVIDER_CANCELLATION", "SERVICE_INAPPROPRIATE", "TRIAGE_ENDED")
-_CALLS = {
-    "eRS-Create": "create a referral",
-    "eRS-ChangeShortlist": "change the services of a referral",
-    "eRS-CancelReferral": "cancel a referral",
-    "eRS-RecordReviewOutcome": "record the outcome of a triage",
-    "eRS-": "act on a referral",
-}
 
 
 def referral_request(message: Message, resource: Resource) -> Outcome:
@@ -46,32 +35,6 @@ def referral_request(message: Message, resource: Resource) -> Outcome:
     if answers and started is None:
         return tuple(answers)  # when it was received is not told, and the day of its end would be wrong
     return (Instruction(target, _received(resource, ubrn), started or now), *answers)
-
-
-def refuse_call(parameters: Resource) -> Refusal:
-    """What is wrong with a Parameters resource that holds no referral or appointment."""
-    told = " ".join(place.text() or "" for place in parameters.get("meta", "profile").items())
-    call = next((words for name, words in _CALLS.items() if name in told), None)
-    if call is None:
-        return parameters.get("parameter").refusal(
-            "unknown-parameters",
-            "parameters of an operation that is not known here",
-            "send the resources that the operation answers with",
-        )
-    names = {each.get("name").text() for each in parameters.get("parameter").items()}
-    lacks = "has no UBRN yet" if "patient" in names else "names neither the referral (its UBRN) nor the patient"
-    return parameters.get("parameter").refusal(
-        "call-not-a-fact",
-        f"this asks e-RS to {call}; it {lacks}, and e-RS may refuse it",
-        "send the ReferralRequest or Appointment that e-RS answers with",
-    )
-
-
-def answered(parameters: Resource) -> list[Reading]:
-    """The resources inside the Parameters with which e-RS answers a call: a referral and its appointment."""
-    places = (each.get("resource") for each in parameters.get("parameter").items())
-    kinds = ("ReferralRequest", "Appointment")
-    return [each for each in places if isinstance(each.value, dict) and each.value.get("resourceType") in kinds]
 
 
 def _received(resource: Resource, ubrn: str) -> ReferralReceived:

@@ -1,7 +1,7 @@
 """Whom a resource is about: from the Patient in the message, an identifier, or a reference that the source owns."""
 
-from consumers.fhir_message import NHS_NUMBER_SYSTEMS, URI, Message, Name, Resource, is_uuid, kind_of, name_of
-from consumers.fhir_reading import Reading
+from consumers.fhir.message import NHS_NUMBER_SYSTEMS, URI, Message, Name, Resource, is_uuid, kind_of, name_of
+from consumers.fhir.reading import Reading
 from domain.identity import PatientReference, identifier
 from domain.patient import NHS_NUMBER, Identifier
 from domain.patient import Name as PersonName

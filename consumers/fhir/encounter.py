@@ -1,8 +1,8 @@
 """FHIR Encounter: a finished outpatient encounter is an attended appointment; other kinds are not the plan's."""
 
-from consumers.fhir_message import Message, Resource
-from consumers.fhir_pathway import Outcome
-from consumers.fhir_reading import all_codings, codings, concept_words
+from consumers.fhir.message import Message, Resource
+from consumers.fhir.pathway import Outcome
+from consumers.fhir.reading import all_codings, codings, concept_words
 from consumers.translation import Instruction
 from domain.annotation import Retract
 from domain.appointment import AppointmentAttended

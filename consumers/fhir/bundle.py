@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from typing import Any, TypeAlias
 
-from consumers import ers
-from consumers.fhir_message import Resource
-from consumers.fhir_reading import Reading
+from consumers.fhir.message import Resource
+from consumers.fhir.parameters import answered
+from consumers.fhir.reading import Reading
 from consumers.translation import Refusal, Refused
 
 _DEPTH = 3
@@ -47,7 +47,7 @@ def _resources(place: Reading, depth: int, full_url: str | None) -> Iterable[Par
         yield from _bundle(place, depth)
         return
     resource = Resource(place, kind, place.get("id").key() or _end(full_url), full_url)
-    inner = ers.answered(resource) if kind == "Parameters" else []
+    inner = answered(resource) if kind == "Parameters" else []
     if inner:
         for each in inner:
             yield from _walk(each, depth - 1)

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from consumers.fhir_message import Message, Resource, kind_of
-from consumers.fhir_reading import Reading, all_codings, concept_words, extension
-from consumers.fhir_service_request import referral_key_at
-from consumers.fhir_subject import patient_at
+from consumers.fhir.message import Message, Resource, kind_of
+from consumers.fhir.reading import Reading, all_codings, concept_words, extension
+from consumers.fhir.service_request import referral_key_at
+from consumers.fhir.subject import patient_at
 from consumers.translation import Instruction
 from domain.annotation import Retract
 from domain.appointment import (

@@ -1,9 +1,9 @@
 """FHIR MedicationAdministration, MedicationStatement and MedicationRequest: cancer medicines that were given."""
 
-from consumers.fhir_message import Message, Resource
-from consumers.fhir_pathway import About, Outcome, link, sole_cancer
-from consumers.fhir_reading import Reading, all_codings, codings, concept_words, first_occurred, profiles
-from consumers.fhir_subject import subject_of
+from consumers.fhir.message import Message, Resource
+from consumers.fhir.pathway import About, Outcome, link, sole_cancer
+from consumers.fhir.reading import Reading, all_codings, codings, concept_words, first_occurred, profiles
+from consumers.fhir.subject import subject_of
 from consumers.translation import Instruction
 from domain.facts import Target
 from domain.pathway import Modality, TreatmentEnded, TreatmentStarted

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 
-from consumers.fhir_message import Message, Resource, kind_of
-from consumers.fhir_reading import Reading, codings, has_code, profiles
-from consumers.fhir_subject import subject_of
+from consumers.fhir.message import Message, Resource, kind_of
+from consumers.fhir.reading import Reading, codings, has_code, profiles
+from consumers.fhir.subject import subject_of
 from consumers.translation import Instruction, Refusal
 from domain.cancer_codes import Cancer
 from domain.facts import Category, Target

@@ -1,9 +1,9 @@
 """FHIR Procedure: a cancer treatment that was given, or an investigation made because of a cancer."""
 
-from consumers.fhir_message import Message, Resource
-from consumers.fhir_pathway import About, Link, Outcome, link, sole_cancer
-from consumers.fhir_reading import Reading, all_codings, codings, concept_words, extension, first_occurred
-from consumers.fhir_subject import subject_of
+from consumers.fhir.message import Message, Resource
+from consumers.fhir.pathway import About, Link, Outcome, link, sole_cancer
+from consumers.fhir.reading import Reading, all_codings, codings, concept_words, extension, first_occurred
+from consumers.fhir.subject import subject_of
 from consumers.translation import Instruction
 from domain.cancer_codes import SNOMED, TreatmentRow
 from domain.facts import Agent, Target

@@ -1,9 +1,9 @@
 """FHIR ServiceRequest: a referral of the patient, or an investigation asked for because of a cancer."""
 
-from consumers.fhir_message import Message, Resource, name_of
-from consumers.fhir_pathway import About, Outcome, link, sole_cancer
-from consumers.fhir_reading import Reading, all_codings, codings, concept_words
-from consumers.fhir_subject import subject_of
+from consumers.fhir.message import Message, Resource, name_of
+from consumers.fhir.pathway import About, Outcome, link, sole_cancer
+from consumers.fhir.reading import Reading, all_codings, codings, concept_words
+from consumers.fhir.subject import subject_of
 from consumers.translation import Instruction
 from domain.annotation import Retract
 from domain.cancer_codes import SNOMED

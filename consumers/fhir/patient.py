@@ -1,9 +1,9 @@
 """FHIR Patient (R4, UK Core, PDS): demographics, language, ethnicity, restriction and death."""
 
-from consumers.fhir_message import Message, Resource
-from consumers.fhir_pathway import Outcome
-from consumers.fhir_reading import Reading, codings, concept_words, extension, has_code
-from consumers.fhir_subject import patient_at, patient_in, person_name
+from consumers.fhir.message import Message, Resource
+from consumers.fhir.pathway import Outcome
+from consumers.fhir.reading import Reading, codings, concept_words, extension, has_code
+from consumers.fhir.subject import patient_at, patient_in, person_name
 from consumers.translation import Instruction
 from domain.facts import PATIENT, Fact
 from domain.linking import LinkKind, LinkReported

@@ -1,0 +1,1 @@
+"""FHIR to the plan's facts: each resource in the module of its name, begun in documents.py."""
