@@ -1,6 +1,7 @@
 """What an event costs to write as the log grows to millions: ingest of the same messages beside ever more of others."""
 
 import time
+from collections.abc import Sequence
 
 from consumers.messages import RawMessage
 from tests.benchmarks.ballast import grow
@@ -15,12 +16,20 @@ MOST_GROWTH = 1.2
 
 
 def run(lab: Lab) -> list[Figure]:
-    """Microseconds of an event, the median of the batches; each size in a log of its own."""
-    taken = []
-    for size in SIZES:
-        lab.say(f"growth: a log of {size:,} events")
-        taken.append(_microseconds(lab, size))
-    return [_figure(size, value, taken[0]) for size, value in zip(SIZES, taken, strict=True)]
+    """Microseconds of an event, the median of the batches; each size in a log of its own, the logs in turns."""
+    told = [reports(person, BEFORE + AFTER) for person in range(PERSONS)]
+    logs = {size: _log(lab, size, told) for size in SIZES}
+    lab.say("growth: taking in")
+    after = in_rounds(each[BEFORE:] for each in told)
+    taken: dict[int, list[float]] = {size: [] for size in SIZES}
+    for batch in batched(enumerate(after, BEFORE * PERSONS), BATCH):
+        for size, product in logs.items():
+            taken[size].append(_of_batch(product, batch))
+    for product in logs.values():
+        product.writer.close()
+    # The first batch reads what the ballast has made the writer forget.
+    medians = {size: percentile(each[1:], 50) for size, each in taken.items()}
+    return [_figure(size, value, medians[SIZES[0]]) for size, value in medians.items()]
 
 
 def _figure(size: int, value: float, smallest: float) -> Figure:
@@ -28,18 +37,14 @@ def _figure(size: int, value: float, smallest: float) -> Figure:
     return Figure(name, value, "us/event", smallest, growth, MOST_GROWTH, growth <= MOST_GROWTH)
 
 
-def _microseconds(lab: Lab, size: int) -> float:
-    told = [reports(person, BEFORE + AFTER) for person in range(PERSONS)]
+def _log(lab: Lab, size: int, told: Sequence[Sequence[RawMessage]]) -> Product:
+    lab.say(f"growth: a log of {size:,} events")
     product = Product(lab.database(f"growth_{size}"), lab.keys())
     product.owns(None)
-    before = in_rounds(each[:BEFORE] for each in told)
-    for batch in batched(enumerate(before), BATCH):
+    for batch in batched(enumerate(in_rounds(each[:BEFORE] for each in told)), BATCH):
         product.ingest(batch)
     grow(product.database, size)
-    after = in_rounds(each[BEFORE:] for each in told)
-    each = [_of_batch(product, batch) for batch in batched(enumerate(after, len(before)), BATCH)]
-    product.writer.close()
-    return percentile(each[1:], 50)  # the first reads what the ballast has made the writer forget
+    return product
 
 
 def _of_batch(product: Product, batch: list[tuple[int, RawMessage]]) -> float:
