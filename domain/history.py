@@ -46,7 +46,6 @@ class Growing:
         self.events: list[Recorded] = []
         self._arrived: list[Recorded] = []
         self._moments: list[tuple[Any, ...]] = []
-        self._annotated: set[EventId] = set()
         self._records: set[int] = set()
 
     def add(self, event: Recorded) -> int | None:
@@ -57,16 +56,13 @@ class Growing:
         self._records.add(record)
         if not is_of_another_record and self._is_plain(event):
             return self._insert(event)
-        self._annotated.update(_speaks_of(event))
         self.events = effective(self._arrived)
         self._moments = [moment(each) for each in self.events]
         return None
 
     def _is_plain(self, event: Recorded) -> bool:
         """Whether it stands as it is, and beside what stood before."""
-        if changes_others(event.fact) or (self._annotated and event.event_id in self._annotated):
-            return False
-        return _MERGED_WITH not in event.provenance_json
+        return not changes_others(event.fact) and _MERGED_WITH not in event.provenance_json
 
     def _insert(self, event: Recorded) -> int:
         at = moment(event)
@@ -116,10 +112,9 @@ def _standing(arrived: list[Recorded]) -> list[Recorded]:
             case MovedIn() as told:
                 facts.append(_as_moved(event, told))
             case Corrected() as correction:
-                corrected = EventId(event.stream_id, correction.version)
-                before = corrections.get(corrected)
-                occurred = correction.occurred or (before.occurred if before else None)
-                corrections[corrected] = _Correction(correction, occurred, event.position)
+                corrections.update(
+                    (each, _after(corrections.get(each), correction, event)) for each in _speaks_of(event)
+                )
             case MarkedInError() | MovedAway():
                 void.update(_speaks_of(event))
     if not void and not corrections:
@@ -163,14 +158,24 @@ def _was_in_view_of(event: Recorded) -> set[UUID]:
     return set(event.provenance.merged_with or ())
 
 
-def _speaks_of(event: Recorded) -> list[EventId]:
+def versions_named(event: Recorded) -> list[int]:
+    """Of its stream, by an annotation. It speaks of nothing that was recorded after it: whoever wrote it had not seen
+    that, and what is told today must not fall with a number that was mistyped long ago."""
     match event.fact:
         case MarkedInError(versions=versions) | MovedAway(versions=versions) | Assigned(versions=versions):
-            return [EventId(event.stream_id, version) for version in versions]
-        case Corrected(version=version):
-            return [EventId(event.stream_id, version)]
+            return [version for version in versions if version < event.version]
+        case Corrected(version=version) if version < event.version:
+            return [version]
         case _:
             return []
+
+
+def _speaks_of(event: Recorded) -> list[EventId]:
+    return [EventId(event.stream_id, version) for version in versions_named(event)]
+
+
+def _after(before: _Correction | None, told: Corrected, event: Recorded) -> _Correction:
+    return _Correction(told, told.occurred or (before.occurred if before else None), event.position)
 
 
 def _corrected(event: Recorded, correction: _Correction | None) -> Recorded:

@@ -73,8 +73,8 @@ class Stream:
         self._standing: set[bytes] | None = None
         self._effective: list[Recorded] | None = None
         self._state: Any = None
-        # The moment of the last event in the state; None where annotations may concern what is still to come.
-        self._latest: tuple[Any, ...] | None = ()
+        # The moment of the last event in the state.
+        self._latest: tuple[Any, ...] = ()
 
     @property
     def version(self) -> int:
@@ -107,8 +107,7 @@ class Stream:
             aggregate = AGGREGATES[self.category]
             standing = self.effective()
             self._state = reduce(aggregate.evolve, standing, aggregate.initial)
-            is_plain = not any(changes_others(event.fact) for event in self.events)
-            self._latest = (moment(standing[-1]) if standing else ()) if is_plain else None
+            self._latest = moment(standing[-1]) if standing else ()
         return self._state
 
     def decide(self, act: Fact | Command, occurred: Occurred) -> list[Decided]:
@@ -135,7 +134,7 @@ class Stream:
     def _grow(self, event: Recorded) -> None:
         """The state with an event that stands after all others; what stands anywhere else folds all anew."""
         at = moment(event)
-        if self._latest is None or at <= self._latest or is_ahead(event):
+        if at <= self._latest or is_ahead(event):
             self._state = None
         else:
             self._state, self._latest = AGGREGATES[self.category].evolve(self._state, event), at

@@ -24,8 +24,9 @@ def carry_out(stream: Stream, act: Fact | Command, occurred: Occurred = AFTER_AL
     decided = stream.decide(act, occurred)
     for each in decided:
         place = stream.version + 1
+        position = stream.last_position + 1
         event = Recorded(
-            place, FIRST_RECORDING, stream.stream_id, place, PATIENT_ID, place, occurred, each.fact, _PROVENANCE
+            position, FIRST_RECORDING, stream.stream_id, place, PATIENT_ID, place, occurred, each.fact, _PROVENANCE
         )
         stream.extend(event, each.fingerprint)
     return decided

@@ -9,7 +9,7 @@ from typing import Any
 from domain import annotation
 from domain.evolution import Several
 from domain.facts import Provenance, Recorded
-from domain.history import is_ahead
+from domain.history import is_ahead, versions_named
 from domain.retention import KeyDestroyed
 from projections.folds.folding import NOT_RECORDED, Document, Entry, Handlers, Part, Projection
 from projections.folds.items import explicit
@@ -29,8 +29,6 @@ class Trail:
     places: dict[str, int] = field(default_factory=dict)
     # What is recorded in one batch has one time, and putting times into words costs most of a line.
     recording: tuple[datetime | None, str] = (None, "")
-    # Annotations of events that are not in this part of the history.
-    early: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
 
 
 def _line(trail: Trail, fact: Any, entry: Entry) -> bool:
@@ -52,8 +50,6 @@ def _line(trail: Trail, fact: Any, entry: Entry) -> bool:
     }
     trail.places[entry.because] = len(trail.lines)
     trail.lines.append(line)
-    for standing, by in trail.early.pop(entry.because, ()):
-        _annotation(trail, entry.because, standing, by)
     return True
 
 
@@ -63,18 +59,19 @@ def _recorded_at(trail: Trail, event: Recorded) -> str:
     return trail.recording[1]
 
 
-def _marked_in_error(trail: Trail, fact: annotation.MarkedInError, entry: Entry) -> None:
-    for version in fact.versions:
+def _marked_in_error(trail: Trail, _: annotation.MarkedInError, entry: Entry) -> None:
+    for version in versions_named(entry.event):
         _annotation(trail, f"{entry.stream}/{version}", "marked-in-error", entry.because)
 
 
-def _moved_away(trail: Trail, fact: annotation.MovedAway, entry: Entry) -> None:
-    for version in fact.versions:
+def _moved_away(trail: Trail, _: annotation.MovedAway, entry: Entry) -> None:
+    for version in versions_named(entry.event):
         _annotation(trail, f"{entry.stream}/{version}", "moved-away", entry.because)
 
 
 def _corrected(trail: Trail, fact: annotation.Corrected, entry: Entry) -> None:
-    _annotation(trail, f"{entry.stream}/{fact.version}", "corrected", entry.because)
+    for version in versions_named(entry.event):
+        _annotation(trail, f"{entry.stream}/{version}", "corrected", entry.because)
     place = trail.places[entry.because]
     trail.lines[place] = trail.lines[place] | {"replacement": explicit(fact.replacement)}
 
@@ -90,8 +87,7 @@ def _annotation(trail: Trail, event: str, standing: str, by: str) -> None:
     """What does not stand here any more stays so, whatever is corrected in it."""
     place = trail.places.get(event)
     if place is None:
-        trail.early.setdefault(event, []).append((standing, by))
-        return
+        return  # a version that there never was
     line = trail.lines[place]
     if line["standing"] not in _GONE:
         line = line | {"standing": standing}

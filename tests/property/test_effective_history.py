@@ -37,8 +37,8 @@ def _as_it_stands(event: Recorded, events: list[Recorded]) -> list[Recorded]:
     occurred = event.occurred
     last = 0
     for other in events:
-        if other.stream_id != event.stream_id:
-            continue
+        if other.stream_id != event.stream_id or other.version < event.version:
+            continue  # of another stream, or recorded before there was anything to speak of
         if isinstance(other.fact, MarkedInError) and event.version in other.fact.versions:
             return []
         if isinstance(other.fact, Corrected) and other.fact.version == event.version and other.position > last:

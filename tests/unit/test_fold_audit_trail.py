@@ -66,9 +66,9 @@ def test_a_correction_does_not_bring_back_what_was_marked_in_error() -> None:
     assert lines(events)[0]["standing"] == "marked-in-error"
 
 
-def test_an_annotation_that_comes_before_its_event_waits_for_it() -> None:
+def test_an_annotation_speaks_of_nothing_that_comes_after_it() -> None:
     events = in_turn((pathway(), MarkedInError(versions=(2,))), (pathway(), AGREED))
-    assert [line["standing"] for line in lines(events)] == ["stands", "marked-in-error"]
+    assert [line["standing"] for line in lines(events)] == ["stands", "stands"]
 
 
 def test_what_is_said_to_occur_long_after_its_recording_is_found_amiss() -> None:
