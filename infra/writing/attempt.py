@@ -36,15 +36,15 @@ class Attempt:
         firsts: dict[bytes, int] = {}
         for place, work in enumerate(self._works):
             if work.offset is not None:
-                desk.move(work.offset)
+                desk.draft.move(work.offset)
             if place in self._answered:
                 continue
             self._compare(place, firsts)
             if place in self._twins or place in self._contradicted:
                 continue
-            first = len(desk.batch.events) + 1
+            first = len(desk.draft.batch.events) + 1
             conclusion = desk.decide(self._current(place))
-            self._concluded[place] = _Concluded(conclusion, first, len(desk.batch.events) - first + 1)
+            self._concluded[place] = _Concluded(conclusion, first, len(desk.draft.batch.events) - first + 1)
 
     def answer_known(self, receipts: dict[bytes, ReceiptRow]) -> None:
         for place, work in enumerate(self._works):

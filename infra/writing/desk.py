@@ -1,25 +1,22 @@
 """Deciding a batch: works in turn, in memory, each seeing what the ones before it decided."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
 from domain.annotation import Move
 from domain.correcting import relocate
-from domain.facts import PATIENT, Category, Command, EventId, NotAllowed, NotFound, Recorded, Target
+from domain.facts import PATIENT, Category, Command, EventId, NotAllowed, NotFound, Target
 from domain.identity import Held, confirm, introduction, match
-from domain.merging import Merged, Unmerged
 from domain.patient import Identifier, IdentifierLinked
-from domain.persons import Merge
-from domain.stream import Decided, Stream
-from infra.keys import DataKey, KeyRing, nonces
-from infra.payloads import PRECISION_LETTERS, seal
-from infra.writing.batch import Batch
+from domain.stream import Stream
+from infra.keys import DataKey, KeyRing
+from infra.writing.draft import Draft, Mark
 from infra.writing.holdings import Holdings
 from infra.writing.log import SUPPRESSED
 from infra.writing.prefetch import Ready
-from infra.writing.work import Act, Conclusion, OffsetMove, Part, PartOutcome, Work
+from infra.writing.work import Act, Conclusion, Part, PartOutcome, Work
 
 STALE_PRECONDITION = "stale-precondition"
 KEY_DESTROYED = "key-destroyed"
@@ -32,59 +29,36 @@ class MonthlyKey(NamedTuple):
 
 
 class Desk:
-    """One batch. `seen` is the log position on which every decision here rests; `ready` are parts by `id`."""
+    """One batch, decided on what `holdings` knows and what is already in its draft; `ready` are parts by `id`."""
 
     def __init__(self, holdings: Holdings, keys: KeyRing, monthly: MonthlyKey, ready: Mapping[int, Ready]) -> None:
-        self.batch = Batch()
+        self.draft = Draft(holdings.seen)
         # All that decisions rest on, by the number of its id.
         self.touched: dict[int, Stream] = {}
-        # The stream of each event, and what is to be sealed of it.
-        self.grown: list[Stream] = []
-        self._unsealed: list[tuple[DataKey, bytes, bytes]] = []
-        self._raws: list[tuple[bytes, DataKey, bytes]] = []
         self._ready = ready
-        self._nonces = nonces()
         self._holdings = holdings
         self._keys = keys
         self._monthly = monthly
-        self._seen = holdings.seen
-        self._now = datetime.now(UTC)
         self._new_patients: dict[bytes, UUID] = {}
-        self._offsets: dict[tuple[str, str, int], int] = {}
 
     def decide(self, work: Work) -> Conclusion:
-        """Adds the work's events, receipt and raw bytes to the batch."""
-        first = len(self.batch.events) + 1
+        """Adds the work's events, receipt and raw bytes to the draft."""
+        first = len(self.draft.batch.events) + 1
         outcomes = [self._part(part) for part in work.parts]
         conclusion = work.conclude(outcomes)
-        self._receipt(work, conclusion, first)
+        self.draft.receipt(work, conclusion, first)
         if work.raw is not None and not work.replaces:
             self._raw(work, {each.patient_id for each in outcomes if each.patient_id is not None})
         if conclusion.rejection is not None or work.replaces:
-            self._set_aside(work, conclusion)
+            self.draft.set_aside(work, conclusion)
         return conclusion
-
-    def move(self, offset: OffsetMove) -> None:
-        place = (offset.cluster_id, offset.topic_id, offset.partition)
-        self._offsets[place] = max(offset.offset + 1, self._offsets.get(place, 0))
-
-    def seal(self) -> None:
-        """All at the end: a processor that stays within a little code is faster than one that leaves it each time."""
-        events, nonces = self.batch.events, self._nonces
-        for place, (row, (key, body, provenance)) in enumerate(zip(events, self._unsealed, strict=True)):
-            payload = seal(key, row[0], row[1], row[3], body, provenance, next(nonces))
-            events[place] = (*row[:6], payload, row[7])
-        self.batch.raws += [(each, key.key_id, key.seal(raw, each, next(nonces))) for each, key, raw in self._raws]
 
     def reads(self) -> list[UUID]:
         """The streams that decisions rest on."""
         return [stream.stream_id for stream in self.touched.values()]
 
-    def offsets(self) -> dict[tuple[str, str, int], int]:
-        return self._offsets
-
     def _part(self, part: Part) -> PartOutcome:
-        mark = self._mark()
+        mark = self.draft.mark()
         patient_id = None
         try:
             ready = self._ready.get(id(part))
@@ -102,7 +76,7 @@ class Desk:
         except Held as held:
             return PartOutcome(patient_id, refusal=(held.code, str(held)))
         except NotAllowed as refused:
-            is_new = len(self.batch.keys) > mark[2]
+            is_new = len(self.draft.batch.keys) > mark.keys
             self._undo(mark)
             code = "not-found" if isinstance(refused, NotFound) else getattr(refused, "code", "not-allowed")
             return PartOutcome(None if is_new else patient_id, refusal=(code, str(refused)))
@@ -142,13 +116,13 @@ class Desk:
         patient_id, key_id = uuid4(), uuid4()
         key, wrapped = self._keys.generate(key_id)
         self._holdings.keys[patient_id] = key
-        self.batch.keys.append((key_id, patient_id, wrapped))
+        self.draft.batch.keys.append((key_id, patient_id, wrapped))
         return patient_id
 
     def _link(self, identifier: Identifier, patient_id: UUID) -> None:
         digest = self._keys.identifier_digest(identifier)
         self._new_patients[digest] = patient_id
-        self.batch.links.append((digest, patient_id))
+        self.draft.batch.links.append((digest, patient_id))
 
     def _stream(self, patient_id: UUID, target: Target) -> Stream:
         stream_id = target.stream_id(patient_id)
@@ -191,7 +165,7 @@ class Desk:
         if act.nothing_after is not None:
             _refuse_if_stale(act, [stream])
         decisions = stream.decide(act.act, act.occurred)
-        return [self._record(owner, key, stream, act, each) for each in decisions]
+        return [self.draft.record(owner, key, stream, act, each) for each in decisions]
 
     def _stream_of(self, owner: UUID, act: Act) -> Stream:
         if act.stream_id is None:
@@ -214,7 +188,7 @@ class Desk:
         act = act._replace(provenance=_in_view_of(act.provenance, [each for each in members if each != owner]))
         decisions = Stream.of_person(streams, records).decide(act.act, act.occurred)
         key = self._holdings.keys[owner]
-        return [self._record(owner, key, streams[0], act, each) for each in decisions]
+        return [self.draft.record(owner, key, streams[0], act, each) for each in decisions]
 
     def _move(self, patient_id: UUID, to: UUID, act: Act, command: Move) -> list[tuple[EventId, str]]:
         """Away from here and into the other patient's record, sealed anew under that patient's key."""
@@ -225,80 +199,20 @@ class Desk:
         there = self._stream(to, act.target) if command.into is None else self._named((to,), command.into, category)
         facts = ((patient_id, here, relocation.away), *((to, there, each) for each in relocation.into))
         return [
-            self._record(owner, self._holdings.keys[owner], stream, act, decided)
+            self.draft.record(owner, self._holdings.keys[owner], stream, act, decided)
             for owner, stream, fact in facts
             for decided in stream.decide(fact, act.occurred)
         ]
 
-    def _record(
-        self, patient_id: UUID, key: DataKey, stream: Stream, act: Act, decided: Decided
-    ) -> tuple[EventId, str]:
-        events, (fact, body, known_by) = self.batch.events, decided
-        version, stored = stream.version + 1, fact.stored
-        occurred, provenance, stream_id = act.occurred, act.provenance, stream.stream_id
-        letter = PRECISION_LETTERS[occurred.precision]
-        events.append((stream_id, version, patient_id, stored, occurred.at, letter, b"", key.key_id))
-        self._unsealed.append((key, body, provenance))
-        position = self._seen + len(events)
-        event = Recorded(position, self._now, stream_id, version, patient_id, 0, occurred, fact, provenance)
-        stream.extend(event, known_by)
-        self.grown.append(stream)
-        if isinstance(fact, Merged | Unmerged):
-            self._note_merge(patient_id, fact)
-        return EventId(stream_id, version), stored
-
-    def _note_merge(self, patient_id: UUID, fact: Merged | Unmerged) -> None:
-        """For readers that must find a person's records without opening anything."""
-        joined = isinstance(fact, Merged)
-        into = fact.into if isinstance(fact, Merged) else fact.out_of
-        place = len(self.batch.events)
-        noted = {"place": place, "patient_id": str(patient_id), "into_id": str(into), "joined": joined}
-        self.batch.merges.append(noted)
-
-    def merges(self, base: int) -> list[Merge]:
-        """Those of this batch, recorded after position `base`."""
-        return [
-            Merge(base + each["place"], UUID(each["patient_id"]), UUID(each["into_id"]), each["joined"])
-            for each in self.batch.merges
-        ]
-
-    def _mark(self) -> tuple[int, int, int]:
-        return len(self.batch.events), len(self.batch.links), len(self.batch.keys)
-
-    def _undo(self, mark: tuple[int, int, int]) -> None:
-        """Takes back one part: its events, the identifiers it linked and the patient it registered."""
-        batch, (events, links, keys) = self.batch, mark
-        for stream in set(self.grown[events:]):
-            stream.undo(self._seen + events)
-        for digest, _ in batch.links[links:]:
-            del self._new_patients[digest]
-        batch.merges = [each for each in batch.merges if each["place"] <= events]
-        del self.grown[events:], self._unsealed[events:], batch.events[events:], batch.links[links:], batch.keys[keys:]
-
-    def _receipt(self, work: Work, conclusion: Conclusion, first: int) -> None:
-        count = len(self.batch.events) - first + 1
-        outcome, answer = conclusion.outcome, conclusion.answer
-        self.batch.receipts.append((work.key, work.source, work.digest, outcome, answer, first, count, work.replaces))
-
     def _raw(self, work: Work, patients: set[UUID]) -> None:
         """One patient's bytes fall under that patient's key, all others under a key that ends with its month."""
         key = self._holdings.keys[patients.pop()] if len(patients) == 1 else self._monthly.key
-        self._raws.append((work.key, key, work.raw or b""))
+        self.draft.keep(work, key)
 
-    def _set_aside(self, work: Work, conclusion: Conclusion) -> None:
-        rejection = conclusion.rejection
-        self.batch.rejections.append(
-            {
-                "rejected_id": str(uuid4()),
-                "receipt_key": work.key.hex(),
-                "source": work.source,
-                "content_type": rejection.content_type if rejection else None,
-                "coordinates": rejection.coordinates if rejection else "",
-                "reasons": rejection.reasons if rejection else [],
-                "owner": rejection.owner if rejection else None,
-                "state": "open" if rejection else "resolved",
-            }
-        )
+    def _undo(self, mark: Mark) -> None:
+        for digest, _ in self.draft.batch.links[mark.links :]:
+            del self._new_patients[digest]
+        self.draft.undo(mark)
 
 
 class StalePrecondition(NotAllowed):

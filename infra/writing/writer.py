@@ -234,38 +234,38 @@ class Writer:
     def _decide(self, attempt: Attempt, desk: Desk) -> tuple[Desk, Appended | Known | Stale]:
         self._unsettled = desk.touched
         attempt.decide(desk)
-        desk.seal()
-        desk.batch.offsets = [self._move(place, offset) for place, offset in desk.offsets().items()]
-        answer = self._log.append(self._holdings.seen, desk.reads(), desk.batch, self._steady.latest())
+        desk.draft.seal()
+        desk.draft.batch.offsets = [self._move(place, offset) for place, offset in desk.draft.offsets.items()]
+        answer = self._log.append(self._holdings.seen, desk.reads(), desk.draft.batch, self._steady.latest())
         self._metrics.answers.labels(type(answer).__name__.lower()).inc()
         return desk, answer
 
     def _settle(self, desk: Desk, appended: Appended) -> None:
         holdings = self._holdings
         shift = appended.base - holdings.seen
-        for stream in dict.fromkeys(desk.grown):
+        for stream in dict.fromkeys(desk.draft.grown):
             stream.settle(holdings.seen, shift, appended.at)
             holdings.hold(stream)
         holdings.forget(appended.written_by_others)
-        holdings.patients.update(desk.batch.links)
-        holdings.seen = appended.base + len(desk.batch.events)
+        holdings.patients.update(desk.draft.batch.links)
+        holdings.seen = appended.base + len(desk.draft.batch.events)
         if not appended.merged_by_others:
-            holdings.join(desk.merges(appended.base), holdings.seen)
+            holdings.join(desk.draft.merges(appended.base), holdings.seen)
         self._unsettled = {}
-        self._offsets.update(desk.offsets())
+        self._offsets.update(desk.draft.offsets)
         holdings.trim()
-        self._metrics.appended(len(desk.batch.events), appended.waited, appended.ahead)
+        self._metrics.appended(len(desk.draft.batch.events), appended.waited, appended.ahead)
 
     def _take_back(self, desk: Desk) -> None:
         """Nothing of this was recorded: what we hold stands as it did before. New patients' streams never were."""
-        for stream in set(desk.grown):
+        for stream in set(desk.draft.grown):
             stream.undo(self._holdings.seen)
         self._holdings.forget([stream.stream_id for stream in desk.touched.values() if not stream.events])
         self._unsettled = {}
 
     def _forget_stale(self, streams: list[UUID] | None, desk: Desk) -> None:
         self._holdings.forget(streams)
-        for digest, _ in desk.batch.links:  # an identifier may have been taken: look it up again
+        for digest, _ in desk.draft.batch.links:  # an identifier may have been taken: look it up again
             self._holdings.patients.pop(digest, None)
 
     def _move(self, place: tuple[str, str, int], offset: int) -> dict[str, object]:
