@@ -106,9 +106,9 @@ def _retry_aside(writer: Writer, work: Work, rejected: RejectedMessage) -> Outco
     def closed(_: list[PartOutcome]) -> Conclusion:
         return Conclusion(outcome.outcome, outcome.answer)
 
-    writer.submit(
-        work._replace(key=rejected.receipt_key, parts=(), conclude=closed, raw=None, replaces=True, aside=None)
-    )
+    # Nothing is recorded again: the parts say whose the bytes are that were kept under this receipt too.
+    whose = () if outcome.outcome == "rejected" else tuple(part._replace(acts=()) for part in work.parts)
+    writer.submit(work._replace(key=rejected.receipt_key, parts=whose, conclude=closed, replaces=True, aside=None))
     return outcome
 
 

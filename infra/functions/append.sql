@@ -170,7 +170,9 @@ begin
             as n(key, source, digest, outcome, answer, first, count);
     end if;
 
-    if raw_keys is not null then
+    if raw_keys is not null and true = any(receipt_replaces) then
+        perform log.keep_raw(receipt_keys, receipt_replaces, raw_keys, raw_key_ids, raw_sealed, at);
+    elsif raw_keys is not null then
         insert into log.raw_messages (receipt_key, received_at, key_id, sealed)
         select n.key, at, n.key_id, n.sealed from unnest(raw_keys, raw_key_ids, raw_sealed) as n(key, key_id, sealed);
     end if;

@@ -47,8 +47,8 @@ class Desk:
         outcomes = [self._part(part) for part in work.parts]
         conclusion = work.conclude(outcomes)
         self.draft.receipt(work, conclusion, first)
-        if work.raw is not None and not work.replaces:
-            self._raw(work, {each.patient_id for each in outcomes if each.patient_id is not None})
+        if work.raw is not None:
+            self._raw(work, work.raw, {each.patient_id for each in outcomes})
         if conclusion.rejection is not None or work.replaces:
             self.draft.set_aside(work, conclusion)
         return conclusion
@@ -204,10 +204,13 @@ class Desk:
             for decided in stream.decide(fact, act.occurred)
         ]
 
-    def _raw(self, work: Work, patients: set[UUID]) -> None:
-        """One patient's bytes fall under that patient's key, all others under a key that ends with its month."""
-        key = self._holdings.keys[patients.pop()] if len(patients) == 1 else self._monthly.key
-        self.draft.keep(work, key)
+    def _raw(self, work: Work, raw: bytes, patients: set[UUID | None]) -> None:
+        """One patient's bytes fall under that patient's key, all others under a key that ends with its month: those of
+        several, or of whom a part is unclear. Taken up again, they are sealed anew once it is known of any part."""
+        if work.replaces and patients <= {None}:
+            return
+        only = patients.pop() if len(patients) == 1 else None
+        self.draft.keep(work.key, raw, self._monthly.key if only is None else self._holdings.keys[only])
 
     def _undo(self, mark: Mark) -> None:
         for digest, _ in self.draft.batch.links[mark.links :]:

@@ -83,9 +83,9 @@ class Draft:
         outcome, answer = conclusion.outcome, conclusion.answer
         self.batch.receipts.append((work.key, work.source, work.digest, outcome, answer, first, count, work.replaces))
 
-    def keep(self, work: Work, key: DataKey) -> None:
-        """The bytes of the work's message, under this key."""
-        self._raws.append((work.key, key, work.raw or b""))
+    def keep(self, receipt: bytes, raw: bytes, key: DataKey) -> None:
+        """The bytes of a message, under this key."""
+        self._raws.append((receipt, key, raw))
 
     def set_aside(self, work: Work, conclusion: Conclusion) -> None:
         rejection = conclusion.rejection
