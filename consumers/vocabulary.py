@@ -90,25 +90,27 @@ class _Kind(NamedTuple):
 
 def vocabulary() -> Mapping[str, type[Report]]:
     """Stored name to the class of its report, for every fact that a source may send."""
-    return MappingProxyType({name: kind.report for name, kind in _kinds().items()})
+    return MappingProxyType({stored: _kind(stored, *found).report for stored, found in _accepted().items()})
 
 
-def _kinds() -> Mapping[str, _Kind]:
-    return _kinds_with(tuple(RETIRED))
+def _accepted() -> Mapping[str, tuple[type[Fact], Category]]:
+    return _accepted_with(tuple(RETIRED))
 
 
 @cache
-def _kinds_with(_: tuple[str, ...]) -> Mapping[str, _Kind]:
+def _accepted_with(_: tuple[str, ...]) -> Mapping[str, tuple[type[Fact], Category]]:
     return MappingProxyType(
         {
-            stored: _kind(stored, fact, category)
+            stored: (fact, category)
             for stored, fact in accepted().items()
             if fact not in _OURS_ALONE and (category := category_of(fact)) is not None
         }
     )
 
 
+@lru_cache(1_000)
 def _kind(stored: str, fact: type[Fact], category: Category) -> _Kind:
+    """Made when first heard: all at once take the better part of a second, for which the first message would wait."""
     members: dict[str, Any] = {"fact": (fact, ...)}
     if category in _WITH_KEY:
         members["key"] = (Key, Field(description=Report.model_fields["key"].description))
@@ -138,7 +140,7 @@ def _says(schema: Mapping[str, Any], member: str, value: str) -> bool:
 def stored_name(kind: str) -> str:
     """The fact's stored name for a CloudEvents type. Raises Refusal where the type is none of the vocabulary."""
     name = kind.removeprefix(PREFIX)
-    if name == kind or name not in _kinds():
+    if name == kind or name not in _accepted():
         refuse_vague(kind)
         raise Refusal("unknown-type", "/type", "no fact has this type", "send a type of the vocabulary")
     return name
@@ -177,7 +179,7 @@ def _kind_of(kind: str, dataschema: str | None, _: tuple[str, ...]) -> _Kind:
     """The same few types come again and again."""
     stored = stored_name(kind)
     _check_schema(dataschema, stored)
-    return _kinds()[stored]
+    return _kind(stored, *_accepted()[stored])
 
 
 @lru_cache(10_000)
