@@ -18,6 +18,7 @@ from infra.garbage import spare_what_is_held
 from tests.benchmarks import (
     figures,
     growth,
+    http_ingest,
     p1_ingest,
     p2_commands,
     p3_projections,
@@ -40,6 +41,7 @@ BARS: Mapping[str, Callable[[Lab], list[Figure]]] = {
     "P6": p6_reads.run,
     "P8": p8_evidence.run,
     "P10": p10_memory.run,
+    "HTTP": http_ingest.run,
 }
 # The same work in logs of millions; takes its time.
 LARGE: Mapping[str, Callable[[Lab], list[Figure]]] = {

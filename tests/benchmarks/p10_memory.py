@@ -4,8 +4,8 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from kafka import KafkaProducer
@@ -17,7 +17,7 @@ from infra.topics import Topic, create_topics
 from tests.benchmarks.figures import Figure, at_most
 from tests.benchmarks.lab import Lab
 from tests.benchmarks.p4_rebuild import EVENTS, MANY, Filled, environment, log_of
-from tests.benchmarks.p6_reads import Server, ask, wait_for_port
+from tests.benchmarks.serving import Server, get, send_all, wait_for_port
 from tests.benchmarks.traffic import in_rounds, patients, reports
 
 PERSONS = 200
@@ -60,19 +60,12 @@ def _serving(lab: Lab, filled: Filled) -> float:
     port = free_port()
     issuer = LocalIssuer(lab.folder, load_settings().local_issuer, load_settings().local_audience)
     read = [patient_id for patient_id, _ in patients(filled.database)[:MOST_READ]]
-    paths = [f"/v1/patients/{each}/{what}" for each in read for what in ("plan", "history")]
+    token = issuer.token("auditor")
+    requests = [get(f"/v1/patients/{each}/{what}", token) for each in read for what in ("plan", "history")]
     with _running(lab, filled, ["api", "serve"], {"PORT": str(port)}) as process:
         wait_for_port(port, process)
-        asyncio.run(_read_all(port, paths, issuer.token("auditor")))
+        asyncio.run(send_all(Server(port, requests, []), 1))
         return _resident_at_most(process.pid)
-
-
-async def _read_all(port: int, paths: Sequence[str], token: str) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    server = Server(port, paths, [])
-    with closing(writer):
-        for path in paths:
-            await ask(reader, writer, server, path, token)
 
 
 def _taking_in(lab: Lab, filled: Filled, persons: int) -> float:

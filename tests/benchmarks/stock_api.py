@@ -1,6 +1,6 @@
 """What P6 is measured against: the same plan read as a competent user would write it, and with nothing around it.
 
-Run by uvicorn as factories `stock` and `bare`; settings come as environment variables of the benchmark.
+Run by uvicorn as factories `stock`, `bare` and `taking_in`; settings come as environment variables of the benchmark.
 """
 
 import os
@@ -11,14 +11,17 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import jwt
+import orjson
 import psycopg
-from fastapi import FastAPI, Header, HTTPException, Response
+from fastapi import Body, FastAPI, Header, HTTPException, Response
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
+from consumers.messages import RawMessage
 from infra.keys import FileKeyProvider, KeyRing
 from projections.folds.care_team import CARE_TEAM
 from projections.folds.plan import PLAN
 from projections.tables import documents
+from tests.benchmarks import stock as stock_library
 
 _PLAN, _TEAM = (f"read.{each.name}" for each in (PLAN, CARE_TEAM))
 _ACCESS = """insert into access.reads (patient_id, actor, role, organisation, purpose, outcome, projection)
@@ -29,7 +32,7 @@ def stock() -> FastAPI:
     """A `def` endpoint in the thread pool with a synchronous pool: token, relationship, document, access in turn."""
     pool: ConnectionPool[Any] = ConnectionPool(os.environ["BENCH_DATABASE"], open=True, min_size=4, max_size=8)
     keys = KeyRing(FileKeyProvider(Path(os.environ["BENCH_KEYS"])))
-    signers = {each.key_id: each for each in jwt.PyJWKSet.from_json(Path(os.environ["BENCH_JWKS"]).read_text()).keys}
+    signers = _signers()
     app = FastAPI()
 
     @app.get("/plan/{patient_id}")
@@ -70,6 +73,27 @@ def bare() -> FastAPI:
         return Response(row[0], media_type="application/octet-stream")
 
     return app
+
+
+def taking_in() -> FastAPI:
+    """A `def` endpoint for one structured CloudEvent: token checked, the patient's aggregate loaded and saved."""
+    cases = stock_library.Cases(env=os.environ)
+    signers = _signers()
+    app = FastAPI()
+
+    @app.post("/v1/events", status_code=202)
+    def publish(event: Annotated[dict[str, Any], Body()], authorization: Annotated[str, Header()]) -> dict[str, Any]:
+        _verified(authorization, signers)
+        headers = tuple((f"ce_{name}", str(value).encode()) for name, value in event.items() if name != "data")
+        message = RawMessage(headers, orjson.dumps(event["data"]), "http")
+        cases.load_and_save(stock_library.read_as_of_patient(message))
+        return {"outcome": "recorded"}
+
+    return app
+
+
+def _signers() -> dict[str | None, jwt.PyJWK]:
+    return {each.key_id: each for each in jwt.PyJWKSet.from_json(Path(os.environ["BENCH_JWKS"]).read_text()).keys}
 
 
 def _verified(authorization: str, signers: dict[str | None, jwt.PyJWK]) -> dict[str, Any]:
