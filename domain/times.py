@@ -10,6 +10,8 @@ from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+import orjson
+
 LONDON = ZoneInfo("Europe/London")
 # Since this year London has stood at UTC or an hour ahead of it; so only in the last hour of a day of UTC may London
 # have another date, and no time zone need be asked, which takes longer than all else that gives an event its place.
@@ -45,7 +47,7 @@ class Occurred(NamedTuple):
     def words(self) -> str:
         """`2026`, `2026-03`, `2026-03-01` or an ISO instant with offset, as precise as was told."""
         if self.precision is Precision.INSTANT:
-            return self.at.isoformat()
+            return iso(self.at)
         day = self.london_date
         match self.precision:
             case Precision.YEAR:
@@ -60,6 +62,11 @@ class Occurred(NamedTuple):
 def _london_date(at: datetime) -> date:
     """In summer every day begins in the last hour of UTC, and many people's days are the same."""
     return at.astimezone(LONDON).date()
+
+
+def iso(moment: datetime) -> str:
+    """As its own `isoformat` says it, which takes three times as long."""
+    return orjson.dumps(moment)[1:-1].decode() if moment.tzinfo is UTC else moment.isoformat()
 
 
 def on(day: date) -> Occurred:

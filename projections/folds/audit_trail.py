@@ -11,6 +11,7 @@ from domain.evolution import Several
 from domain.facts import Provenance, Recorded
 from domain.history import is_ahead, versions_named
 from domain.retention import KeyDestroyed
+from domain.times import iso
 from projections.folds.folding import NOT_RECORDED, Document, Entry, Handlers, Part, Projection
 from projections.folds.items import explicit
 from projections.words.wording import in_words
@@ -55,7 +56,7 @@ def _line(trail: Trail, fact: Any, entry: Entry) -> bool:
 
 def _recorded_at(trail: Trail, event: Recorded) -> str:
     if event.recorded_at != trail.recording[0]:
-        trail.recording = (event.recorded_at, event.recorded_at.isoformat())
+        trail.recording = (event.recorded_at, iso(event.recorded_at))
     return trail.recording[1]
 
 

@@ -111,7 +111,7 @@ def _reporters(state: Reporters) -> Document:
     return {"reporters": {code: event for told, event in state.reporters.items() if (code := _code(told)) is not None}}
 
 
-def document(members: Document) -> Document:
+def relationships(members: Document) -> Document:
     """Sorted codes and ids, and for each the event that made its tie."""
     organisations: dict[str, str] = dict(members["reporters"])
     professionals: dict[str, str] = {}
@@ -138,4 +138,4 @@ _PARTS = (
     Part(Reporters, {}, _reporters, every=_reported),
     Part(Ties, HANDLERS, lambda state: {"ties": list(state.ties.values())}),
 )
-CARE_TEAM = Projection("care_team", 1, _PARTS, document, clear)
+CARE_TEAM = Projection("care_team", 1, _PARTS, relationships, clear, shows_parts=False)

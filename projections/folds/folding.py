@@ -3,7 +3,7 @@
 Folds are pure: no clock, no input or output, nothing random. Live reading, rebuild and replay run the same ones.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from operator import itemgetter
@@ -69,10 +69,9 @@ class Entry:
 
 
 State: TypeAlias = Any
-Handler: TypeAlias = Callable[[State, Any, Entry], None]
+# Returns False where it knows that it changed nothing.
+Handler: TypeAlias = Callable[[State, Any, Entry], bool | None]
 Handlers: TypeAlias = Mapping[type[Fact], Handler]
-# Of facts of all classes; returns whether it changed anything.
-EveryHandler: TypeAlias = Callable[[State, Any, Entry], bool]
 
 
 def _by_nothing(_: Document) -> list[tuple[str, ...]]:
@@ -83,8 +82,8 @@ def _nothing_clear(_: Document) -> dict[str, Any]:
     return {}
 
 
-def _members(members: Document) -> Document:
-    return members
+def _nothing_beside(_: Document) -> Document:
+    return {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +100,7 @@ class Part:
     initial: Callable[[], State]
     handlers: Handlers
     members: Callable[[State], Document]
-    every: EveryHandler | None = None
+    every: Handler | None = None
 
     def heeds(self, fact: type[Fact]) -> bool:
         return self.every is not None or fact in self.handlers
@@ -111,18 +110,30 @@ class Projection(NamedTuple):
     """A named fold. Its name is a key of checkpoints and tables and never changes; a change of what it says
     raises `version`.
 
-    A fact folds anew only the parts that heed it, so a large document is made of many. `document` makes it of the
-    members of all parts, in a dict of its own. `clear` picks from a document what may stand unencrypted in columns
-    for SQL; `looked_up_by` gives what a person is found by where it must not: it is kept as keyed digests alone.
+    A fact folds anew only the parts that heed it, so a large document is made of many. It is the members of all parts
+    in their order (unless `shows_parts` is false), and after them what `beside` makes of these. `clear` picks from a
+    document what may stand unencrypted in columns for SQL; `looked_up_by` gives what a person is found by where it
+    must not: it is kept as keyed digests alone.
     """
 
     name: str
     version: int
     parts: tuple[Part, ...]
-    document: Callable[[Document], Document] = _members
+    beside: Callable[[Document], Document] = _nothing_beside
     clear: Callable[[Document], dict[str, Any]] = _nothing_clear
     looked_up_by: Callable[[Document], list[tuple[str, ...]]] = _by_nothing
     input: Literal["effective", "recorded"] = "effective"
+    shows_parts: bool = True
+
+    @property
+    def says_more(self) -> bool:
+        """Whether its documents say anything beside what its parts say."""
+        return self.beside is not _nothing_beside
+
+    def document(self, members: Document) -> Document:
+        """Of the members of all parts, in a dict of its own."""
+        beside = self.beside(members)
+        return members | beside if self.shows_parts else beside
 
 
 def fold_all(projections: Iterable[Projection], recorded: Iterable[Recorded]) -> dict[str, Document]:
@@ -165,7 +176,7 @@ def entries_of(events: Iterable[Recorded]) -> list[Entry]:
     return entries
 
 
-Heeded: TypeAlias = Mapping[Part, list[tuple[Handler | EveryHandler, Entry]]]
+Heeded: TypeAlias = Mapping[Part, list[tuple[Handler, Entry]]]
 
 
 def _fold(projections: tuple[Projection, ...], people: Iterable[Iterable[Entry]]) -> list[dict[str, Document]]:
@@ -184,7 +195,7 @@ def _fold(projections: tuple[Projection, ...], people: Iterable[Iterable[Entry]]
 
 
 def _heeded(projections: tuple[Projection, ...], entries: Iterable[Entry]) -> Heeded:
-    heeded: dict[Part, list[tuple[Handler | EveryHandler, Entry]]] = {}
+    heeded: dict[Part, list[tuple[Handler, Entry]]] = {}
     acting = _acting(projections)
     for entry in entries:
         for part, handler in acting[type(entry.fact)]:
@@ -202,18 +213,18 @@ def _members_of(part: Part, heeded: Heeded) -> Document:
     return part.members(state)
 
 
-class _Acting(dict[type[Fact], tuple[tuple[Part, Handler | EveryHandler], ...]]):
+class _Acting(dict[type[Fact], tuple[tuple[Part, Handler], ...]]):
     """By the class of a fact the handlers that heed it, in the order of the parts."""
 
     def __init__(self, parts: Iterable[Part]) -> None:
         super().__init__()
         self._parts = tuple(dict.fromkeys(parts))
 
-    def __missing__(self, fact: type[Fact]) -> tuple[tuple[Part, Handler | EveryHandler], ...]:
+    def __missing__(self, fact: type[Fact]) -> tuple[tuple[Part, Handler], ...]:
         found = self[fact] = tuple(self._heeding(fact))
         return found
 
-    def _heeding(self, fact: type[Fact]) -> Iterator[tuple[Part, Handler | EveryHandler]]:
+    def _heeding(self, fact: type[Fact]) -> Iterator[tuple[Part, Handler]]:
         for part in self._parts:
             if part.every is not None:
                 yield part, part.every
@@ -237,14 +248,23 @@ def _nothing(initial: Callable[[], State], members: Callable[[State], Document])
     return members(initial())
 
 
+def nothing_of(projection: Projection) -> Document:
+    """The members of all parts for a person of whom nothing is known, in a new dict."""
+    return {name: each for part in projection.parts for name, each in nothing(part).items()}
+
+
 def missing() -> Document:
     """In the place of a stamped value that no event has set."""
     return {"value": NOT_RECORDED}
 
 
-_EMPTY: tuple[Any, ...] = ([], {}, NOT_RECORDED, missing())
+_SAYING_NOTHING: tuple[Any, ...] = (NOT_RECORDED, missing())
 
 
-def empty_sections(document: Document) -> list[str]:
+def empty_sections(members: Document, never_missing: Collection[str]) -> list[str]:
     """Names of the sections about which nothing is recorded, so that an empty list is never taken for a no."""
-    return [name for name, section in document.items() if section in _EMPTY]
+    return [
+        name
+        for name, section in members.items()
+        if (not section or section in _SAYING_NOTHING) and name not in never_missing
+    ]

@@ -180,20 +180,19 @@ def _needs_goals_actions(plan: Needs) -> Document:
     return {"needs": needs, "other_goals": other_goals, "other_actions": other_actions}
 
 
-def _with_what_is_missing(members: Document) -> Document:
-    """The document, naming sections about which nothing is recorded; goals and actions count wherever they hang."""
+def _what_is_missing(members: Document) -> Document:
+    """Names the sections about which nothing is recorded; goals and actions count wherever they hang."""
     goals = [*members["other_goals"], *(goal for need in members["needs"] for goal in need["goals"])]
-    actions = [
-        *members["other_actions"],
-        *(each for holder in (*members["needs"], *goals) for each in holder["actions"]),
-    ]
-    sections = {name: each for name, each in members.items() if name not in _NEVER_MISSING}
-    members["not_recorded"] = empty_sections(sections | {"goals": goals, "actions": actions})
-    return members
+    missing = empty_sections(members, _NEVER_MISSING)
+    if not goals:
+        missing.append("goals")
+    if not members["other_actions"] and not any(holder["actions"] for holder in (*members["needs"], *goals)):
+        missing.append("actions")
+    return {"not_recorded": missing}
 
 
 # Every heading of these is there whether or not anything is recorded; others say what hangs on nothing.
-_NEVER_MISSING = ("patient", "about_me", "contacts", "other_goals", "other_actions")
+_NEVER_MISSING = frozenset(("patient", "about_me", "contacts", "other_goals", "other_actions"))
 _PARTS = (
     Part(Person, {**person.IDENTITY, **person.PREFERENCES}, lambda state: {"patient": person.demographics(state)}),
     Part(person.OwnWords, person.OWN_WORDS, lambda state: {"about_me": person.about_me(state)}),
@@ -213,4 +212,4 @@ _PARTS = (
     Part(Assessments, assessments.ASSESSMENTS, lambda state: {"assessments": list(state.assessments)}),
     Part(Agreements, _AGREEMENTS, _agreements),
 )
-PLAN = Projection("plan", 1, _PARTS, _with_what_is_missing)
+PLAN = Projection("plan", 1, _PARTS, _what_is_missing)

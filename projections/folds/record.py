@@ -49,11 +49,11 @@ _DEATH: Handlers = MappingProxyType(
 )
 
 
-def _with_what_is_missing(members: Document) -> Document:
-    sections = {name: each for name, each in members.items() if name != "death"}
-    return sections | {"death": members["death"], "not_recorded": empty_sections(sections)}
+def _what_is_missing(members: Document) -> Document:
+    return {"not_recorded": empty_sections(members, _NEVER_MISSING)}
 
 
+_NEVER_MISSING = frozenset(("death",))
 _PARTS = (
     Part(Pathways, pathways.HANDLERS, lambda state: {"pathways": pathways.pathways(state)}),
     Part(
@@ -70,4 +70,4 @@ _PARTS = (
     ),
     Part(Death, _DEATH, lambda state: {"death": state.death}),
 )
-RECORD = Projection("record", 1, _PARTS, _with_what_is_missing)
+RECORD = Projection("record", 1, _PARTS, _what_is_missing)

@@ -85,9 +85,9 @@ def _removes(key: Key) -> Handler:
 
 
 def _each(*handlers: Handler) -> Handler:
-    def handle(under: Lines, fact: Any, entry: Entry) -> None:
-        for handler in handlers:
-            handler(under, fact, entry)
+    def handle(under: Lines, fact: Any, entry: Entry) -> bool:
+        changed = [handler(under, fact, entry) is not False for handler in handlers]
+        return any(changed)
 
     return handle
 
@@ -102,8 +102,10 @@ def _staged(when: str) -> Handler:
     return handle
 
 
-def _treated(under: Lines, _: Any, entry: Entry) -> None:
+def _treated(under: Lines, _: Any, entry: Entry) -> bool:
+    is_new = entry.stream not in under.treated
     under.treated[entry.stream] = None
+    return is_new
 
 
 def _treatment_started(under: Lines, fact: pathway.TreatmentStarted, entry: Entry) -> None:

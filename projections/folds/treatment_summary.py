@@ -31,7 +31,7 @@ class _Under(NamedTuple):
     of_pathways: bool
 
 
-def document(members: Mapping[str, _Under]) -> Document:
+def drafts(members: Mapping[str, _Under]) -> Document:
     """One draft for each treated pathway, or a single one of all that is known where nothing was treated.
 
     None where no pathway says anything: an empty summary would tell a patient that one is expected.
@@ -135,4 +135,4 @@ _STATES: Mapping[str, type[Lines]] = MappingProxyType({"person-and-gp": LinesOfP
 _FIRST: Mapping[str, Callable[[Any], list[Document]]] = MappingProxyType(
     {"person-and-gp": _person_and_gp, "who-to-call": _care_leads_to_call}
 )
-TREATMENT_SUMMARY = Projection("treatment_summary", 1, tuple(map(_under, HEADINGS)), document)
+TREATMENT_SUMMARY = Projection("treatment_summary", 1, tuple(map(_under, HEADINGS)), drafts, shows_parts=False)

@@ -7,11 +7,11 @@ an annotation folds all anew. Whatever arrives, the documents are those of `fold
 
 from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 from domain.facts import Fact, Recorded
 from domain.history import Growing
-from projections.folds.differences import Change, between
-from projections.folds.folding import Document, Entry, Part, Projection, State, entries_of, nothing
+from projections.folds.folding import Document, Entry, Part, Projection, State, entries_of, nothing, nothing_of
 
 # Events of a part between two copies of its state, and how many copies are kept.
 _COPIED_EVERY = 8
@@ -20,68 +20,55 @@ _COPIES = 6
 _FEW = 64
 
 
-def changes(projections: Sequence[Projection], recorded: Iterable[Recorded]) -> list[list[Change]]:
-    """What each event changed in all documents; `recorded` is everything of one person in order of recording."""
-    unfolding = Unfolding(projections)
-    found: list[list[Change]] = []
-    before: dict[str, Document] = {}
-    for event in recorded:
-        moved = unfolding.add(event)
-        named = moved if before else unfolding.folds
-        found.append([change for fold in named for change in fold.changes(before.get(fold.projection.name))])
-        before.update((fold.projection.name, fold.document()) for fold in named)
-    return found
-
-
 def in_order(projection: Projection, history: Iterable[Recorded]) -> list[Document]:
     """The document of no event, and that after each of exactly these in this order."""
     fold = Fold(projection)
     documents = [fold.document()]
     for entry in entries_of(history):
+        arrival = Arrival(entry)
         for strand in fold.strands:
-            if strand.part.heeds(type(entry.fact)) and strand.insert(entry, ()):
+            if strand.take(arrival):
                 fold.outdate(strand)
         documents.append(fold.document())
     return documents
 
 
-class Unfolding:
-    """The projections of one person, to which events are added in order of recording."""
+class Arrival(NamedTuple):
+    """An event as it came. `later`: the `id` of each entry before which it stands, none where it stands last. `anew`:
+    the whole effective history, where what stood before may have changed."""
 
-    def __init__(self, projections: Sequence[Projection]) -> None:
-        self.projections = tuple(projections)
-        self.folds = [Fold(each) for each in projections]
+    entry: Entry
+    later: Collection[int] = ()
+    anew: Sequence[Entry] | None = None
+
+
+class Arriving:
+    """The effective history of one person as entries, while events are added in order of recording."""
+
+    def __init__(self) -> None:
         self._growing = Growing()
         self._standing: list[Entry] = []
         self._by_position: dict[int, Entry] = {}
         self._streams: dict[int, str] = {}
-        self._heeding = _heeding(self.projections)
-
-    def add(self, event: Recorded) -> "list[Fold]":
-        """The folds whose documents may have changed. What raises in a fold leaves all of this of no use."""
-        entry = self._by_position[event.position] = Entry(event, self._stream(event))
-        place = self._growing.add(event)
-        if place is None:
-            self._standing = [self._entry(each) for each in self._growing.events]
-            return self._annotated(entry)
-        later = {id(each) for each in self._standing[place:]} if place < len(self._standing) else ()
-        self._standing.insert(place, entry)
-        moved: dict[Fold, None] = {}
-        for fold_number, strand_number in self._heeding[type(entry.fact)]:
-            fold = self.folds[fold_number]
-            strand = fold.strands[strand_number]
-            if strand.insert(entry, later if fold.is_of_standing else ()):
-                fold.outdate(strand)
-                moved[fold] = None
-        return list(moved)
 
     @property
     def size(self) -> int:
         """How many events were added."""
         return len(self._by_position)
 
-    def documents(self) -> dict[str, Document]:
-        return {fold.projection.name: fold.document() for fold in self.folds}
+    def add(self, event: Recorded) -> Arrival:
+        entry = self._by_position[event.position] = Entry(event, self._stream(event))
+        place = self._growing.add(event)
+        if place is None:
+            self._standing = [self._entry(each) for each in self._growing.events]
+            return Arrival(entry, anew=tuple(self._standing))
+        standing = self._standing
+        if place == len(standing):
+            standing.append(entry)
+            return Arrival(entry)
+        later = {id(each) for each in standing[place:]}
+        standing.insert(place, entry)
+        return Arrival(entry, later)
 
     def _stream(self, event: Recorded) -> str:
         """A person has many events in few streams; putting a UUID into words costs as much as a small handler."""
@@ -90,25 +77,54 @@ class Unfolding:
             words = self._streams[event.stream_id.int] = str(event.stream_id)
         return words
 
-    def _annotated(self, entry: Entry) -> "list[Fold]":
-        """What stood before may have changed anywhere."""
-        for fold in self.folds:
-            for strand in fold.strands:
-                if fold.is_of_standing:
-                    strand.anew(self._standing)
-                elif strand.part.heeds(type(entry.fact)):
-                    strand.insert(entry, ())
-                fold.outdate(strand)
-        return list(self.folds)
-
     def _entry(self, event: Recorded) -> Entry:
         """A corrected event differs from what was recorded at its position."""
         entry = self._by_position[event.position]
         return entry if entry.fact is event.fact else Entry(event, entry.stream)
 
 
+class Unfolding:
+    """The projections of one person, to which events are added in order of recording."""
+
+    def __init__(self, projections: Sequence[Projection]) -> None:
+        self.projections = tuple(projections)
+        self.folds = [Fold(each) for each in projections]
+        self._arriving = Arriving()
+        self._heeding = heeding(self.projections)
+
+    def add(self, event: Recorded) -> "list[Fold]":
+        """The folds whose documents may have changed. What raises in a fold leaves all of this of no use."""
+        arrival = self._arriving.add(event)
+        if arrival.anew is not None:
+            return self._annotated(arrival)
+        moved: dict[Fold, None] = {}
+        for fold_number, strand_number in self._heeding[type(arrival.entry.fact)]:
+            fold = self.folds[fold_number]
+            strand = fold.strands[strand_number]
+            if strand.take(arrival):
+                fold.outdate(strand)
+                moved[fold] = None
+        return list(moved)
+
+    @property
+    def size(self) -> int:
+        """How many events were added."""
+        return self._arriving.size
+
+    def documents(self) -> dict[str, Document]:
+        return {fold.projection.name: fold.document() for fold in self.folds}
+
+    def _annotated(self, arrival: Arrival) -> "list[Fold]":
+        """What stood before may have changed anywhere."""
+        for fold in self.folds:
+            for strand in fold.strands:
+                if strand.take(arrival):
+                    fold.outdate(strand)
+        return list(self.folds)
+
+
 class _Heeding(dict[type[Fact], list[tuple[int, int]]]):
-    """By the class of a fact the numbers of the folds, and of their strands, that heed it."""
+    """By the class of a fact the numbers of the projections, and of their parts, that heed it."""
 
     def __init__(self, projections: Sequence[Projection]) -> None:
         super().__init__()
@@ -116,16 +132,16 @@ class _Heeding(dict[type[Fact], list[tuple[int, int]]]):
 
     def __missing__(self, fact: type[Fact]) -> list[tuple[int, int]]:
         found = self[fact] = [
-            (fold, strand)
-            for fold, projection in enumerate(self._projections)
-            for strand, part in enumerate(projection.parts)
+            (place, number)
+            for place, projection in enumerate(self._projections)
+            for number, part in enumerate(projection.parts)
             if part.heeds(fact)
         ]
         return found
 
 
 @lru_cache(_FEW)
-def _heeding(projections: tuple[Projection, ...]) -> _Heeding:
+def heeding(projections: tuple[Projection, ...]) -> _Heeding:
     """Made once for all people."""
     return _Heeding(projections)
 
@@ -135,23 +151,18 @@ class Fold:
 
     def __init__(self, projection: Projection) -> None:
         self.projection = projection
-        self.is_of_standing = projection.input == "effective"
-        self.strands = [Strand(part, self.is_of_standing) for part in projection.parts]
-        self._members = {name: each for part in projection.parts for name, each in nothing(part).items()}
+        self.strands = [Strand(part, projection.input == "effective") for part in projection.parts]
+        self._members = nothing_of(projection)
         self._renewed: set[Strand] = set()
-        self._document = projection.document(self._members.copy())
+        self._document = projection.document(self._members)
 
     def document(self) -> Document:
         if self._renewed:
             for strand in self._renewed:
                 self._members.update(strand.members())
             self._renewed.clear()
-            self._document = self.projection.document(self._members.copy())
+            self._document = self.projection.document(self._members)
         return self._document
-
-    def changes(self, before: Document | None) -> list[Change]:
-        now = self.document()
-        return [] if now is before else between(f"/{self.projection.name}", before, now)
 
     def outdate(self, strand: "Strand") -> None:
         """What this strand makes may be other than it was."""
@@ -162,18 +173,28 @@ class Strand:
     """One part with the events that it heeded, in their order, and (where some may come late) copies of its state
     from before, so that it need not fold anew from the start."""
 
-    __slots__ = ("_copies", "_entries", "_is_copied", "_state", "part")
+    __slots__ = ("_copies", "_entries", "_is_of_standing", "_state", "part")
 
-    def __init__(self, part: Part, is_copied: bool) -> None:
+    def __init__(self, part: Part, is_of_standing: bool) -> None:
         self.part = part
-        self._is_copied = is_copied
+        self._is_of_standing = is_of_standing
         self._entries: list[Entry] = []
         self._state: State | None = None
         self._copies: list[tuple[int, State]] = []
 
-    def insert(self, entry: Entry, later: Collection[int]) -> bool:
-        """Adds an entry before those of whose `id` is in `later`; whether what this makes may have changed."""
-        entries = self._entries
+    def take(self, arrival: Arrival) -> bool:
+        """Whether what this makes may have changed."""
+        if arrival.anew is None or not self._is_of_standing:
+            return self.part.heeds(type(arrival.entry.fact)) and self.insert(arrival)
+        self._entries = [entry for entry in arrival.anew if self.part.heeds(type(entry.fact))]
+        self._again(0)
+        return True
+
+    def insert(self, arrival: Arrival) -> bool:
+        """Adds an entry that it heeds, before those that stand later."""
+        entry, later, entries = arrival.entry, arrival.later, self._entries
+        if not later or not self._is_of_standing:
+            return self._apply(entry)
         place = len(entries)
         while place and id(entries[place - 1]) in later:
             place -= 1
@@ -182,10 +203,6 @@ class Strand:
         entries.insert(place, entry)
         self._again(place)
         return True
-
-    def anew(self, standing: Sequence[Entry]) -> None:
-        self._entries = [entry for entry in standing if self.part.heeds(type(entry.fact))]
-        self._again(0)
 
     def members(self) -> Document:
         return nothing(self.part) if self._state is None else self.part.members(self._state)
@@ -207,12 +224,11 @@ class Strand:
         if state is None:
             state = self._state = part.initial()
         handler = part.handlers.get(type(fact))
-        changed = part.every is not None and part.every(state, fact, entry)
-        if handler is not None:
-            handler(state, fact, entry)
+        changed = part.every is not None and part.every(state, fact, entry) is not False
+        if handler is not None and handler(state, fact, entry) is not False:
             changed = True
         self._entries.append(entry)
-        if self._is_copied and len(self._entries) % _COPIED_EVERY == 0:
+        if self._is_of_standing and len(self._entries) % _COPIED_EVERY == 0:
             self._copies = [*self._copies[1 - _COPIES :], (len(self._entries), _copy(state))]
         return changed
 

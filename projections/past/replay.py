@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 
 from domain.facts import Recorded
+from projections.folds.changing import changes
 from projections.folds.differences import Change, difference
 from projections.folds.folding import Document, Projection, fold_in_order
 from projections.folds.person import withholding
-from projections.folds.unfolding import changes
 from projections.past.moments import Audience, History, Moment, Shown, is_restricted, shown
 
 

@@ -112,7 +112,7 @@ def test_a_person_whose_fold_fails_is_held_back_and_others_go_on(writer: Writer,
     writer.submit(work("1", (CARE_PLAN, NeedRaised(need="1", concern="x"))))
     other = MARIA.model_copy(update={"identifiers": (MARIA.identifiers[0].model_copy(update={"value": "9000000017"}),)})
     writer.submit(work("2", (CARE_PLAN, NeedRaised(need="1", concern="x")), patient=other))
-    failing = PLAN._replace(document=lambda members: 1 / 0 if "9000000009" in str(members) else PLAN.document(members))  # type: ignore[arg-type,return-value]
+    failing = PLAN._replace(beside=lambda members: 1 / 0 if "9000000009" in str(members) else PLAN.beside(members))  # type: ignore[arg-type,return-value]
     broken = tuple(failing if each is PLAN else each for each in STORED)
     assert catch_up(database, broken) == 6
     served = ask(database, lambda reading: reading.document(PLAN, patient_id(database), AUDITOR))

@@ -23,8 +23,8 @@ from tests.integration.test_read_side import AUDITOR, ask
 from tests.rebuilding import Site, site_of
 
 pytestmark = pytest.mark.postgres
-NEWER = PLAN._replace(version=2, document=lambda state: PLAN.document(state) | {"colour": "green"})
-BROKEN = PLAN._replace(document=lambda _: {"never": 1 / 0})
+NEWER = PLAN._replace(version=2, beside=lambda members: PLAN.beside(members) | {"colour": "green"})
+BROKEN = PLAN._replace(beside=lambda _: {"never": 1 / 0})
 
 
 @pytest.fixture
@@ -146,10 +146,10 @@ def test_whoever_is_folded_together_with_somebody_whose_fold_fails_is_rebuilt(si
     assert known is not None
     theirs = known["patient"]["identifiers"]
 
-    def document(members: Document) -> Document:
-        return BROKEN.document(members) if members["patient"]["identifiers"] == theirs else PLAN.document(members)
+    def beside(members: Document) -> Document:
+        return BROKEN.beside(members) if members["patient"]["identifiers"] == theirs else PLAN.beside(members)
 
-    failing = PLAN._replace(document=document)
+    failing = PLAN._replace(beside=beside)
     report = site.rebuild(failing, despite=True)
     assert (report.persons, report.held_back) == (4, 1)
     assert site.one(f"select count(*) from read.{report.tables['plan']}") == 4

@@ -53,7 +53,7 @@ def test_verify_finds_a_stale_document_and_a_missing_one(writer: Writer, databas
 
 def test_a_parked_person_is_served_after_a_retry_that_works(writer: Writer, database: Database) -> None:
     raise_a_need(writer, 1)
-    failing = PLAN._replace(document=_fail)
+    failing = PLAN._replace(beside=_fail)
     broken = tuple(failing if each is PLAN else each for each in STORED)
     catch_up(database, broken)
     with database.connect("projector") as connection:

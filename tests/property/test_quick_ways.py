@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from domain.catalogue import FACTS
 from domain.facts import Fact, fact_json
 from domain.pathway import PerformanceStatusAssessed
-from domain.times import LONDON, Occurred
+from domain.times import LONDON, Occurred, iso
 from infra.keys import DataKey
 from infra.payloads import recorded, seal
 from projections.folds.items import explicit, told
@@ -40,6 +40,11 @@ def test_a_fact_is_told_as_its_serialiser_tells_it(fact: Fact) -> None:
 @given(st.one_of(_ANY_TIME, _NEAR_MIDNIGHT))
 def test_the_date_is_that_of_the_time_zone(at: datetime) -> None:
     assert Occurred(at).london_date == at.astimezone(LONDON).date()
+
+
+@given(st.datetimes(timezones=st.sampled_from([UTC, LONDON])))
+def test_an_instant_is_said_as_python_says_it(at: datetime) -> None:
+    assert iso(at) == at.isoformat()
 
 
 @pytest.mark.parametrize("zone", [UTC, LONDON])
