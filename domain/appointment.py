@@ -5,7 +5,7 @@ order in which the two arrived.
 """
 
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from pydantic import AwareDatetime
 
@@ -19,7 +19,6 @@ from domain.facts import (
     NotAllowed,
     Recorded,
     Text,
-    Value,
     Word,
 )
 
@@ -125,7 +124,7 @@ FACTS: tuple[type[Fact], ...] = (
 )
 
 
-class Appointment(Value):
+class Appointment(NamedTuple):
     booked: bool = False
     over: str | None = None
     wish: str | None = None
@@ -136,13 +135,13 @@ def evolve(appointment: Appointment, event: Recorded) -> Appointment:
         case AppointmentBooked():
             return Appointment(booked=True)
         case AppointmentCancelled() | AppointmentCancelledByPatient() | AppointmentCancelledByProvider():
-            return appointment.model_copy(update={"over": "cancelled", "wish": None})
+            return appointment._replace(over="cancelled", wish=None)
         case AppointmentAttended() | AppointmentNotAttended():
-            return appointment.model_copy(update={"over": "past", "wish": None})
+            return appointment._replace(over="past", wish=None)
         case ChangeRequestedByPatient(wish=wish):
-            return appointment.model_copy(update={"wish": wish})
+            return appointment._replace(wish=wish)
         case ChangeConfirmed() | ChangeRefused():
-            return appointment.model_copy(update={"wish": None})
+            return appointment._replace(wish=None)
         case _:
             return appointment
 

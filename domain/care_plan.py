@@ -6,7 +6,8 @@ The shape follows PRSB Personalised Care and Support Plan v2.0; assessment codes
 from collections.abc import Mapping
 from datetime import date
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from types import MappingProxyType
+from typing import Annotated, ClassVar, NamedTuple
 
 from pydantic import Field
 
@@ -250,35 +251,30 @@ FACTS: tuple[type[Fact], ...] = (
 )
 
 
-class CarePlan(Value):
+class CarePlan(NamedTuple):
     open_needs: frozenset[str] = frozenset()
     resolved_needs: frozenset[str] = frozenset()
     goals: frozenset[str] = frozenset()
     open_actions: frozenset[str] = frozenset()
     over_actions: frozenset[str] = frozenset()
-    support: Mapping[str, str] = Field(default_factory=dict)
+    support: Mapping[str, str] = MappingProxyType({})
     offered: frozenset[PathwayPoint] = frozenset()
 
 
 def evolve(plan: CarePlan, event: Recorded) -> CarePlan:
     match event.fact:
         case NeedRaised(need=need):
-            return plan.model_copy(update={"open_needs": plan.open_needs | {need}})
+            return plan._replace(open_needs=plan.open_needs | {need})
         case NeedResolved(need=need):
-            gone = {"open_needs": plan.open_needs - {need}, "resolved_needs": plan.resolved_needs | {need}}
-            return plan.model_copy(update=gone)
+            return plan._replace(open_needs=plan.open_needs - {need}, resolved_needs=plan.resolved_needs | {need})
         case GoalSet(goal=goal):
-            return plan.model_copy(update={"goals": plan.goals | {goal}})
+            return plan._replace(goals=plan.goals | {goal})
         case ActionAgreed(action=action):
-            return plan.model_copy(update={"open_actions": plan.open_actions | {action}})
+            return plan._replace(open_actions=plan.open_actions | {action})
         case ActionFinished(action=action) | ActionDropped(action=action):
-            over = {
-                "open_actions": plan.open_actions - {action},
-                "over_actions": plan.over_actions | {action},
-            }
-            return plan.model_copy(update=over)
+            return plan._replace(open_actions=plan.open_actions - {action}, over_actions=plan.over_actions | {action})
         case AssessmentOffered(point=point):
-            return plan.model_copy(update={"offered": plan.offered | {point}})
+            return plan._replace(offered=plan.offered | {point})
         case _:
             return _evolve_support(plan, event)
 
@@ -299,7 +295,7 @@ def _evolve_support(plan: CarePlan, event: Recorded) -> CarePlan:
             stage = "ended"
         case _:
             return plan
-    return plan.model_copy(update={"support": {**plan.support, key: stage}})
+    return plan._replace(support={**plan.support, key: stage})
 
 
 class OfferAssessment(Command):

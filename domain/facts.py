@@ -13,7 +13,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints
 
-from domain.times import Occurred
+from domain.times import Occurred, Precision
 
 _SECONDS = Struct(">d").pack
 Text = Annotated[str, StringConstraints(max_length=20_000)]
@@ -31,6 +31,8 @@ class Category(StrEnum):
     APPOINTMENT = "appointment"
     PATHWAY = "pathway"
     CARE_PLAN = "care-plan"
+
+    __hash__ = str.__hash__  # an Enum's own is written in Python
 
 
 class Value(BaseModel):
@@ -156,13 +158,14 @@ class Target(NamedTuple):
     def stream_id(self, patient_id: UUID) -> UUID:
         if self.category is Category.PATIENT:
             return patient_id
-        return _derived(patient_id, self.category, self.key)
+        return _derived(patient_id.int, self.category, self.key)
 
 
 @lru_cache(20_000)
-def _derived(patient_id: UUID, category: Category, key: str) -> UUID:
-    """A writer asks for the same stream several times while it decides one batch."""
-    return uuid5(patient_id, f"{category}:{key}")
+def _derived(patient: int, category: Category, key: str) -> UUID:
+    """A writer asks for the same stream several times while it decides one batch. By the number of the patient's id: a
+    UUID is hashed and compared in Python."""
+    return uuid5(UUID(int=patient), f"{category}:{key}")
 
 
 PATIENT = Target(Category.PATIENT)
@@ -180,5 +183,10 @@ def fact_json(fact: Fact) -> bytes:
 
 def fingerprint(stored: str, occurred: Occurred, body: bytes) -> bytes:
     """Equal for the same fact: same kind, content and time of occurrence. Sixteen bytes, never stored."""
-    when = f"{stored}\n{occurred.precision}\n".encode() + _SECONDS(occurred.at.timestamp())
-    return hashlib.blake2b(when + body, digest_size=16).digest()
+    at, precision = occurred
+    return hashlib.blake2b(_kind(stored, precision) + _SECONDS(at.timestamp()) + body, digest_size=16).digest()
+
+
+@lru_cache(1_000)
+def _kind(stored: str, precision: Precision) -> bytes:
+    return f"{stored}\n{precision}\n".encode()

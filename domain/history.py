@@ -81,7 +81,7 @@ class Growing:
 # A quotation mark inside JSON text is escaped, so these bytes stand only for a member of this name.
 _MERGED_WITH = b'"merged_with":'
 _ANNOTATIONS = frozenset((MarkedInError, MovedAway, Corrected, Assigned, MovedIn, Destroyed))
-_ALTERING = _ANNOTATIONS | {Several}
+ALTERING = _ANNOTATIONS | {Several}
 
 
 class _Correction(NamedTuple):
@@ -94,7 +94,7 @@ class _Correction(NamedTuple):
 
 def changes_others(fact: Fact) -> bool:
     """Whether it changes what other events amount to, or itself amounts to another fact."""
-    return type(fact) in _ALTERING
+    return type(fact) in ALTERING
 
 
 def _standing(arrived: list[Recorded]) -> list[Recorded]:
@@ -102,7 +102,7 @@ def _standing(arrived: list[Recorded]) -> list[Recorded]:
     void: set[EventId] = set()
     corrections: dict[EventId, _Correction] = {}
     facts: list[Recorded] = []
-    if _ALTERING.isdisjoint([type(event.fact) for event in arrived]):
+    if ALTERING.isdisjoint([type(event.fact) for event in arrived]):
         return arrived
     for event in arrived:
         if type(event.fact) not in _ANNOTATIONS:

@@ -6,10 +6,10 @@ once they are parted, until someone says where it belongs.
 """
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 from uuid import UUID
 
-from domain.facts import NOTHING_NEW, Command, Decision, Fact, NotAllowed, Text, Value
+from domain.facts import NOTHING_NEW, Command, Decision, Fact, NotAllowed, Text
 
 
 class Merged(Fact):
@@ -47,7 +47,7 @@ class MergeReleased(Fact):
 FACTS: tuple[type[Fact], ...] = (Merged, MergeReceived, Unmerged, MergeReleased)
 
 
-class Merging(Value):
+class Merging(NamedTuple):
     """How one record stands to others: `into` is the one that it is part of, `parts` are those that are part of it."""
 
     into: UUID | None = None

@@ -2,7 +2,7 @@
 
 from datetime import date
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, NamedTuple
 
 from pydantic import StringConstraints
 
@@ -303,7 +303,7 @@ FACTS: tuple[type[Fact], ...] = (
 )
 
 
-class Pathway(Value):
+class Pathway(NamedTuple):
     diagnosed: bool = False
     ruled_out: bool = False
     told: frozenset[Told] = frozenset()
@@ -315,17 +315,17 @@ class Pathway(Value):
 def evolve(pathway: Pathway, event: Recorded) -> Pathway:
     match event.fact:
         case DiagnosisAgreed():
-            return pathway.model_copy(update={"diagnosed": True, "ruled_out": False})
+            return pathway._replace(diagnosed=True, ruled_out=False)
         case CancerRuledOut():
-            return pathway.model_copy(update={"ruled_out": True})
+            return pathway._replace(ruled_out=True)
         case InformedOfOutcome(told=told):
-            return pathway.model_copy(update={"told": pathway.told | set(told)})
+            return pathway._replace(told=pathway.told | set(told))
         case TreatmentStarted(treatment=treatment):
-            return pathway.model_copy(update={"started": pathway.started | {treatment}})
+            return pathway._replace(started=pathway.started | {treatment})
         case TreatmentEnded(treatment=treatment):
-            return pathway.model_copy(update={"ended": pathway.ended | {treatment}})
+            return pathway._replace(ended=pathway.ended | {treatment})
         case PathwayClosed():
-            return pathway.model_copy(update={"closed": True})
+            return pathway._replace(closed=True)
         case _:
             return pathway
 

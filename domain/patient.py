@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from domain import merging as merges
 from domain import retention as keeping
@@ -199,7 +199,7 @@ FACTS: tuple[type[Fact], ...] = (
 )
 
 
-class Patient(Value):
+class Patient(NamedTuple):
     """The state that decisions about a person need."""
 
     known: bool = False
@@ -222,23 +222,37 @@ class Patient(Value):
 def evolve(patient: Patient, event: Recorded) -> Patient:
     match event.fact:
         case PatientRegistered():
-            return patient.model_copy(update={"known": True})
+            return patient._replace(known=True)
         case IdentifierLinked(identifier=identifier):
-            return patient.model_copy(update={"identifiers": (*patient.identifiers, identifier)})
+            return patient._replace(identifiers=(*patient.identifiers, identifier))
         case DemographicsRecorded() as told:
             return _with_demographics(patient, told)
         case CareLeadNamed() as lead:
             others = tuple(each for each in patient.care_leads if each.role is not lead.role)
-            return patient.model_copy(update={"care_leads": (*others, lead)})
+            return patient._replace(care_leads=(*others, lead))
         case CareLeadEnded(role=role, professional=professional):
             left = tuple(e for e in patient.care_leads if (e.role, e.professional) != (role, professional))
-            return patient.model_copy(update={"care_leads": left})
+            return patient._replace(care_leads=left)
         case PatientToldOfCareLead(role=role, professional=professional):
-            return patient.model_copy(update={"told_of": patient.told_of | {(role, professional)}})
+            return patient._replace(told_of=patient.told_of | {(role, professional)})
         case DeathRecordedFormally():
-            return patient.model_copy(update={"died": True})
+            return patient._replace(died=True)
         case _:
             return _with_keeping(patient, event.fact)
+
+
+# What `evolve` looks at; all else leaves the state as it is.
+HEEDED: tuple[type[Fact], ...] = (
+    PatientRegistered,
+    IdentifierLinked,
+    DemographicsRecorded,
+    CareLeadNamed,
+    CareLeadEnded,
+    PatientToldOfCareLead,
+    DeathRecordedFormally,
+    *merges.FACTS,
+    *keeping.FACTS,
+)
 
 
 def _with_keeping(patient: Patient, fact: Fact) -> Patient:
@@ -246,13 +260,13 @@ def _with_keeping(patient: Patient, fact: Fact) -> Patient:
     merging, retention = merges.evolve(patient.merging, fact), keeping.evolve(patient.retention, fact)
     if merging is patient.merging and retention is patient.retention:
         return patient
-    return patient.model_copy(update={"merging": merging, "retention": retention})
+    return patient._replace(merging=merging, retention=retention)
 
 
 def _with_demographics(patient: Patient, told: DemographicsRecorded) -> Patient:
     names = patient.names if told.name is None or told.name in patient.names else (*patient.names, told.name)
     birth_date = told.birth_date or patient.birth_date
-    return patient.model_copy(update={"names": names, "birth_date": birth_date})
+    return patient._replace(names=names, birth_date=birth_date)
 
 
 class NameCareLead(Command):

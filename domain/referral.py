@@ -1,7 +1,7 @@
 """A request for care, from its receipt to its answer."""
 
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from pydantic import AwareDatetime
 
@@ -17,7 +17,6 @@ from domain.facts import (
     OdsCode,
     Recorded,
     Text,
-    Value,
     Word,
 )
 
@@ -102,7 +101,7 @@ FACTS: tuple[type[Fact], ...] = (
 )
 
 
-class Referral(Value):
+class Referral(NamedTuple):
     received: bool = False
     answer: str | None = None
     cancelled: bool = False
@@ -111,13 +110,13 @@ class Referral(Value):
 def evolve(referral: Referral, event: Recorded) -> Referral:
     match event.fact:
         case ReferralReceived():
-            return referral.model_copy(update={"received": True})
+            return referral._replace(received=True)
         case ReferralAccepted():
-            return referral.model_copy(update={"answer": "accepted"})
+            return referral._replace(answer="accepted")
         case ReferralRejected():
-            return referral.model_copy(update={"answer": "rejected"})
+            return referral._replace(answer="rejected")
         case ReferralCancelled():
-            return referral.model_copy(update={"cancelled": True})
+            return referral._replace(cancelled=True)
         case _:
             return referral
 

@@ -3,11 +3,11 @@ Practice: review after the retention period; an inquiry's hold comes first)."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from pydantic import AwareDatetime
 
-from domain.facts import NOTHING_NEW, Command, Decision, Fact, Key, NotAllowed, Text, Value, Word
+from domain.facts import NOTHING_NEW, Command, Decision, Fact, Key, NotAllowed, Text, Word
 
 
 class RetentionHoldPlaced(Fact):
@@ -39,7 +39,7 @@ class KeyDestroyed(Fact):
 FACTS: tuple[type[Fact], ...] = (RetentionHoldPlaced, RetentionHoldLifted, KeyDestroyed)
 
 
-class Retention(Value):
+class Retention(NamedTuple):
     """Names of the holds that stand."""
 
     holds: frozenset[str] = frozenset()

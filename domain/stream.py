@@ -1,16 +1,16 @@
 """One stream as a writer holds it, and the one place where a command becomes facts."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import reduce
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from domain import appointment, care_plan, correcting, pathway, patient, referral
 from domain.annotation import MovedIn
-from domain.catalogue import category_of
-from domain.evolution import stored_class
+from domain.catalogue import CATALOGUE, category_of
+from domain.evolution import RETIRED, stored_class
 from domain.facts import (
     Category,
     Command,
@@ -20,19 +20,24 @@ from domain.facts import (
     fact_json,
     fingerprint,
 )
-from domain.history import FUTURE_TOLERANCE, changes_others, effective, is_ahead, moment
+from domain.history import ALTERING, FUTURE_TOLERANCE, changes_others, effective, is_ahead, moment
 from domain.times import Occurred, is_after
 
 
 class Aggregate(NamedTuple):
+    """`heeded`: the stored names of all facts that `evolve` looks at; None where they are most of them."""
+
     initial: Any
     evolve: Callable[[Any, Recorded], Any]
     decisions: Decisions
+    heeded: frozenset[str] | None = None
 
 
 AGGREGATES: Mapping[Category, Aggregate] = MappingProxyType(
     {
-        Category.PATIENT: Aggregate(patient.Patient(), patient.evolve, patient.DECISIONS),
+        Category.PATIENT: Aggregate(
+            patient.Patient(), patient.evolve, patient.DECISIONS, frozenset(fact.stored for fact in patient.HEEDED)
+        ),
         Category.REFERRAL: Aggregate(referral.Referral(), referral.evolve, referral.DECISIONS),
         Category.APPOINTMENT: Aggregate(appointment.Appointment(), appointment.evolve, appointment.DECISIONS),
         Category.PATHWAY: Aggregate(pathway.Pathway(), pathway.evolve, pathway.DECISIONS),
@@ -41,10 +46,41 @@ AGGREGATES: Mapping[Category, Aggregate] = MappingProxyType(
 )
 
 
+# Facts that stand as they were recorded and leave others as they are, whatever they say: known by their names alone.
+_PLAIN = frozenset(stored for stored, fact in CATALOGUE.items() if fact not in ALTERING)
+
+
+class Unread(Protocol):
+    """Events of one stream as the log keeps them, at least one and oldest first, which nobody has had to read yet.
+    Whatever opens them may raise that a key is missing, UnknownFact, or pydantic's ValidationError."""
+
+    @property
+    def count(self) -> int: ...
+    @property
+    def owner(self) -> UUID: ...
+    @property
+    def version(self) -> int: ...
+    @property
+    def last_position(self) -> int: ...
+    def names(self) -> list[str]: ...
+    def fingerprints(self) -> set[bytes]: ...
+    def read(self, names: Collection[str] | None = None) -> list[Recorded]: ...
+
+
 def category_told(events: Iterable[Recorded]) -> Category | None:
     """What kind of stream these are of, by what was recorded or moved into it; None where only other annotations
     stand in it."""
     kinds = (stored_class(each.fact.moved) if isinstance(each.fact, MovedIn) else type(each.fact) for each in events)
+    return _category_among(kinds)
+
+
+def _category_unread(events: Unread) -> Category | None:
+    """The same, by the names alone where nothing was moved. Raises UnknownFact."""
+    names = events.names()
+    return category_told(events.read()) if MovedIn.stored in names else _category_among(map(stored_class, names))
+
+
+def _category_among(kinds: Iterable[type[Fact]]) -> Category | None:
     return next((known for kind in kinds if (known := category_of(kind)) is not None), None)
 
 
@@ -62,27 +98,67 @@ def _decided(fact: Fact, occurred: Occurred) -> Decided:
 
 
 class Stream:
-    """All events of one stream, oldest first. Not thread-safe: it belongs to one writer."""
+    """All events of one stream, oldest first. Not thread-safe: it belongs to one writer.
 
-    __slots__ = ("_effective", "_latest", "_standing", "_state", "category", "events", "stream_id")
+    Those that were loaded are read when somebody needs them: of a report it is asked only whether it stands already,
+    which the bytes tell.
+    """
+
+    __slots__ = ("_effective", "_events", "_latest", "_standing", "_state", "_unread", "category", "stream_id")
 
     def __init__(self, stream_id: UUID, category: Category, events: list[Recorded] | None = None) -> None:
         self.stream_id = stream_id
         self.category = category
-        self.events: list[Recorded] = events or []
+        self._events: list[Recorded] = events or []
+        # What stands before all in `_events`.
+        self._unread: Unread | None = None
         self._standing: set[bytes] | None = None
         self._effective: list[Recorded] | None = None
         self._state: Any = None
         # The moment of the last event in the state.
         self._latest: tuple[Any, ...] = ()
 
+    @classmethod
+    def of_unread(cls, stream_id: UUID, category: Category, unread: Unread) -> "Stream":
+        """Of the kind that its events tell; of `category` where they tell none. Raises UnknownFact."""
+        stream = cls(stream_id, _category_unread(unread) or category)
+        stream._unread = unread
+        return stream
+
+    @property
+    def events(self) -> list[Recorded]:
+        """Raises UnknownFact, or pydantic's ValidationError, where one cannot be read."""
+        if self._unread is not None:
+            self._events[:0] = self._unread.read()
+            self._unread = None
+        return self._events
+
+    @property
+    def count(self) -> int:
+        return len(self._events) + (self._unread.count if self._unread is not None else 0)
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._events and self._unread is None
+
+    @property
+    def owner(self) -> UUID | None:
+        """The patient whose stream it is; None while it is empty."""
+        if self._unread is not None:
+            return self._unread.owner
+        return self._events[0].patient_id if self._events else None
+
     @property
     def version(self) -> int:
-        return self.events[-1].version if self.events else 0
+        if self._events:
+            return self._events[-1].version
+        return self._unread.version if self._unread is not None else 0
 
     @property
     def last_position(self) -> int:
-        return self.events[-1].position if self.events else 0
+        if self._events:
+            return self._events[-1].position
+        return self._unread.last_position if self._unread is not None else 0
 
     @classmethod
     def of_person(cls, streams: "Sequence[Stream]", patients: "Sequence[Stream]") -> "Stream":
@@ -92,7 +168,7 @@ class Stream:
         ids = {stream.stream_id for stream in streams}
         apart = (stream for stream in patients if stream.stream_id not in ids)
         events = [event for stream in (*streams, *apart) for event in stream.events]
-        joint.events = sorted((each for each in events if each.stream_id in ids), key=lambda each: each.position)
+        joint._events = sorted((each for each in events if each.stream_id in ids), key=lambda each: each.position)
         joint._effective = [event for event in effective(events) if event.stream_id in ids]
         return joint
 
@@ -105,10 +181,24 @@ class Stream:
         """What decisions rest on: the fold of the effective events, so that corrections count."""
         if self._state is None:
             aggregate = AGGREGATES[self.category]
-            standing = self.effective()
+            standing = self._heeded(aggregate.heeded)
             self._state = reduce(aggregate.evolve, standing, aggregate.initial)
             self._latest = moment(standing[-1]) if standing else ()
         return self._state
+
+    def _heeded(self, names: frozenset[str] | None) -> list[Recorded]:
+        """What stands, but for what the state would not look at and nobody has read."""
+        plain = self._plain_unread()
+        if names is None or plain is None:
+            return self.effective()
+        return effective([*plain.read(names), *self._events], of_one_stream=True)
+
+    def _plain_unread(self) -> Unread | None:
+        """What is not read yet, if all of it stands as it was recorded, which its names tell."""
+        if self._unread is None:
+            return None
+        names = self._unread.names()
+        return self._unread if _PLAIN.issuperset(names) and RETIRED.keys().isdisjoint(names) else None
 
     def decide(self, act: Fact | Command, occurred: Occurred) -> list[Decided]:
         """A report is its fact; a command is decided by its rule. The same fact is never recorded twice.
@@ -121,7 +211,7 @@ class Stream:
 
     def extend(self, event: Recorded, known_by: bytes) -> None:
         """Adds an event that was just decided, at a position that `settle` may still move, with its fingerprint."""
-        self.events.append(event)
+        self._events.append(event)
         self._effective = None
         if changes_others(event.fact):
             self._standing = self._state = None  # what stands has changed otherwise than by this one fact
@@ -141,19 +231,20 @@ class Stream:
 
     def settle(self, after: int, shift: int, recorded_at: datetime) -> None:
         """The events decided after position `after` are durable, `shift` positions later than was supposed."""
-        for index in range(len(self.events) - 1, -1, -1):
-            event = self.events[index]
+        events = self._events
+        for index in range(len(events) - 1, -1, -1):
+            event = events[index]
             if event.position <= after:
                 break
-            self.events[index] = Recorded(event.position + shift, recorded_at, *event[2:])
+            events[index] = Recorded(event.position + shift, recorded_at, *event[2:])
             self._effective = None
             if is_after(event.occurred, min(event.recorded_at, recorded_at), FUTURE_TOLERANCE):
                 self._state = None  # its place depends on when it was recorded
 
     def undo(self, after: int) -> None:
         """Forgets the events decided after position `after`: they were not recorded."""
-        while self.events and self.events[-1].position > after:
-            self.events.pop()
+        while self._events and self._events[-1].position > after:
+            self._events.pop()
         self._effective = self._state = self._standing = None
 
     def _decision(self, command: Command) -> tuple[Fact, ...]:
@@ -174,7 +265,10 @@ class Stream:
 
     def _fingerprints(self) -> set[bytes]:
         if self._standing is None:
-            self._standing = {
-                fingerprint(event.fact.stored, event.occurred, fact_json(event.fact)) for event in self.effective()
-            }
+            plain = None if self._events else self._plain_unread()
+            self._standing = plain.fingerprints() if plain is not None else set(map(_fingerprint, self.effective()))
         return self._standing
+
+
+def _fingerprint(event: Recorded) -> bytes:
+    return fingerprint(event.fact.stored, event.occurred, fact_json(event.fact))

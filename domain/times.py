@@ -26,6 +26,8 @@ class Precision(StrEnum):
     DAY = "day"
     INSTANT = "instant"
 
+    __hash__ = str.__hash__  # an Enum's own is written in Python
+
 
 class Occurred(NamedTuple):
     """`at` is UTC; for precisions coarser than an instant it is London midnight of the first day meant."""

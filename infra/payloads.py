@@ -5,6 +5,7 @@ A payload is two lines of JSON, the fact and its provenance, sealed under the pa
 gone stands in clear.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -20,6 +21,7 @@ from infra.keys import DataKey
 PRECISION_LETTERS = {Precision.YEAR: "Y", Precision.MONTH: "M", Precision.DAY: "D", Precision.INSTANT: "I"}
 _PRECISIONS = {letter: precision for precision, letter in PRECISION_LETTERS.items()}
 PRECISION_BYTES = {letter.encode(): precision for letter, precision in _PRECISIONS.items()}
+_BY_LETTER: Mapping[Any, Precision] = {**_PRECISIONS, **PRECISION_BYTES}
 
 _SERVERS_UTC = ZoneInfo("UTC")
 IN_CLEAR = frozenset((KeyDestroyed.stored,))
@@ -71,9 +73,18 @@ def opened(payload: bytes, key: DataKey | None, stored: str, at: bytes) -> tuple
     return read(stored, body), provenance
 
 
+def plain(row: tuple[Any, ...], key: DataKey) -> tuple[bytes, bytes]:
+    """The fact and its provenance as JSON, of a `row` with COLUMNS. Raises KeyUnusable."""
+    _, _, stream_id, version, _, _, stored, _, _, payload = row
+    if stored not in IN_CLEAR:
+        payload = key.open(payload, place(stream_id, version, stored))
+    body, _, provenance = payload.partition(b"\n")
+    return body, provenance
+
+
 def occurred(at: datetime, letter: bytes | str) -> Occurred:
     """From the columns `occurred_at` and `occurred_precision`."""
-    return Occurred(_utc(at), _precision(letter))
+    return Occurred(_utc(at), _BY_LETTER[letter])
 
 
 def _utc(at: datetime) -> datetime:
@@ -89,7 +100,3 @@ def _without_key(stored: str, payload: bytes) -> tuple[Fact, bytes]:
         return Destroyed(was=stored), _GONE
     body, _, provenance = bytes(payload).partition(b"\n")
     return read(stored, body), provenance
-
-
-def _precision(letter: bytes | str) -> Precision:
-    return PRECISION_BYTES[letter] if isinstance(letter, bytes) else _PRECISIONS[letter]

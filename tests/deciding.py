@@ -1,12 +1,18 @@
 """given(facts).when(command).then(facts): one stream and what its rules decide."""
 
 from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from domain.facts import Category, Command, Fact, NotAllowed, Recorded
+from domain.facts import Category, Command, Fact, NotAllowed, Recorded, fact_json
 from domain.stream import AGGREGATES, Decided, Stream
 from domain.times import Occurred
+from infra.keys import DataKey
+from infra.payloads import IN_CLEAR, PRECISION_LETTERS, in_clear, seal
+from infra.writing.sealed import Sealed
 from tests.builders import FIRST_RECORDING, PATIENT_ID, REPORTED, in_turn, target_of
 
 AFTER_ALL = Occurred(datetime(2026, 5, 31, 12, tzinfo=UTC))
@@ -17,6 +23,25 @@ def stream_of(category: Category, *facts: Fact) -> Stream:
     """The facts a day apart from 1 January 2026, recorded in that order."""
     events = in_turn(*((target_of(fact), fact) for fact in facts))
     return Stream(events[0].stream_id if events else PATIENT_ID, category, events)
+
+
+_KEY = DataKey(UUID(int=9), AESGCM(AESGCM.generate_key(256)))
+
+
+def as_loaded(stream: Stream, key: DataKey = _KEY) -> Stream:
+    """The same stream as the log gives it, sealed; opened with `key`."""
+    if stream.is_empty:
+        return Stream(stream.stream_id, stream.category)
+    return Stream.of_unread(stream.stream_id, stream.category, Sealed([_row(each) for each in stream.events], key))
+
+
+def _row(event: Recorded) -> tuple[Any, ...]:
+    fact, occurred, provenance = event.fact, event.occurred, event.provenance_json
+    if fact.stored in IN_CLEAR:
+        payload = in_clear(fact, provenance)
+    else:
+        payload = seal(_KEY, event.stream_id, event.version, fact.stored, fact_json(fact), provenance)
+    return *event[:6], fact.stored, occurred.at, PRECISION_LETTERS[occurred.precision].encode(), payload
 
 
 def carry_out(stream: Stream, act: Fact | Command, occurred: Occurred = AFTER_ALL) -> list[Decided]:

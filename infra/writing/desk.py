@@ -145,8 +145,7 @@ class Desk:
         """Whose it is and what it is say its own events, not the caller. Raises NotFound alike for what does not
         exist and for what is another's."""
         stream = self._holdings.stream(stream_id)
-        is_theirs = stream is not None and stream.events and stream.events[0].patient_id in owners
-        if stream is None or not is_theirs or stream.category is not category:
+        if stream is None or stream.owner not in owners or stream.category is not category:
             raise NotFound(f"no such {category}")
         return self._read(stream)
 

@@ -58,7 +58,7 @@ class Holdings:
         self._uses += 1
         held.used = self._uses
         held.stream = stream
-        size = _BYTES_PER_STREAM + _BYTES_PER_EVENT * len(stream.events)
+        size = _BYTES_PER_STREAM + _BYTES_PER_EVENT * stream.count
         self._bytes += size - held.size
         held.size = size
 
@@ -77,8 +77,8 @@ class Holdings:
         self.keys.pop(patient_id, None)
         for digest in [digest for digest, each in self.patients.items() if each == patient_id]:
             del self.patients[digest]
-        theirs = (held.stream for held in self._streams.values() if held.stream.events)
-        self.forget([each.stream_id for each in theirs if each.events[0].patient_id == patient_id])
+        held = [each.stream for each in self._streams.values()]
+        self.forget([each.stream_id for each in held if each.owner == patient_id])
 
     def clear(self) -> None:
         """For another log than the one that filled this: nothing of it can be believed."""

@@ -7,7 +7,7 @@ from uuid import UUID
 from domain.annotation import Move
 from domain.facts import Category, Command
 from domain.identity import PatientReference
-from domain.stream import Stream, category_told
+from domain.stream import Stream
 from infra.keys import DataKey, KeyRing
 from infra.writing.holdings import Holdings
 from infra.writing.log import SUPPRESSED, Found, Loaded, Log
@@ -177,11 +177,13 @@ class Prefetch:
         holdings.keys.update(loaded.keys)
         for patient_id in asked - loaded.keys.keys():  # unknown, or destroyed: then nothing held of them is true
             holdings.evict(patient_id)
-        for stream_id, events in loaded.streams.items():
+        for stream_id, sealed in loaded.streams.items():
             category, owner = wanted[stream_id]
             # Held as empty, a stream that was only named would pass for one that is known to be empty.
-            if events or owner in holdings.keys:
-                holdings.hold(Stream(stream_id, category_told(events) or category, events))
+            if sealed is not None:
+                holdings.hold(Stream.of_unread(stream_id, category, sealed))
+            elif owner in holdings.keys:
+                holdings.hold(Stream(stream_id, category))
         return loaded, asked
 
     def _missing(self, needs: list[_Need], found: dict[bytes, UUID]) -> tuple[dict[UUID, _Wanted], set[UUID]]:
@@ -219,9 +221,9 @@ class Prefetch:
 
 def _is_record_of(stream: Stream, patient_id: UUID) -> bool:
     """Whether it is the patient stream of someone who is known."""
-    if not stream.events or stream.category is not Category.PATIENT:
+    if stream.category is not Category.PATIENT:
         return False
-    owner = stream.events[0].patient_id
+    owner = stream.owner
     return owner is patient_id or owner == patient_id
 
 

@@ -260,7 +260,7 @@ class Writer:
         """Nothing of this was recorded: what we hold stands as it did before. New patients' streams never were."""
         for stream in set(desk.draft.grown):
             stream.undo(self._holdings.seen)
-        self._holdings.forget([stream.stream_id for stream in desk.touched.values() if not stream.events])
+        self._holdings.forget([stream.stream_id for stream in desk.touched.values() if stream.is_empty])
         self._unsettled = {}
 
     def _forget_stale(self, streams: list[UUID] | None, desk: Desk) -> None:

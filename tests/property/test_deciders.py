@@ -10,14 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.annotation import Corrected, MarkedInError, Retract
-from domain.catalogue import category_of
+from domain.catalogue import FACTS, category_of
 from domain.evolution import read
 from domain.facts import Category, Command, Fact, NotAllowed, fact_json
 from domain.history import effective
-from domain.stream import AGGREGATES, Stream
+from domain.patient import HEEDED, Patient
+from domain.patient import evolve as evolve_patient
+from domain.stream import AGGREGATES, Decided, Stream
 from domain.times import Occurred, on
 from tests.builders import FIRST_RECORDING
-from tests.deciding import carry_out, stream_of
+from tests.deciding import as_loaded, carry_out, stream_of
 from tests.strategies import REPORTABLE, facts, of_model, times
 
 Act: TypeAlias = tuple[Fact | Command, Occurred]
@@ -153,3 +155,46 @@ def test_a_corrected_fact_no_longer_stands_and_its_replacement_does(data: st.Dat
     assert [event.fact for event in stream.effective()] == [right]
     assert carry_out(stream, right, occurred) == []
     assert len(carry_out(stream, told, occurred)) == (0 if told == right else 1)
+
+
+def told_of(stream: Stream) -> tuple[Any, ...]:
+    """What can be asked of a stream without opening it."""
+    return stream.category, stream.count, stream.is_empty, stream.owner, stream.version, stream.last_position
+
+
+def answer(stream: Stream, act: Fact | Command, occurred: Occurred) -> list[Decided] | str:
+    try:
+        return carry_out(stream, act, occurred)
+    except NotAllowed as refused:
+        return str(refused)
+
+
+@given(st.data(), CATEGORIES)
+def test_what_nobody_has_read_yet_decides_as_what_was_read(data: st.DataObject, category: Category) -> None:
+    stream = happened(category, data.draw(acts(category)))
+    loaded, through = as_loaded(stream), stream.last_position
+    assert told_of(loaded) == told_of(stream)
+    for act, occurred in data.draw(acts(category)):
+        assert answer(loaded, act, occurred) == answer(stream, act, occurred)
+        assert told_of(loaded) == told_of(stream)
+        if data.draw(st.booleans()):
+            assert loaded.state() == stream.state()
+    loaded.undo(through)
+    stream.undo(through)
+    assert loaded.events == stream.events
+
+
+@given(st.data())
+def test_the_state_is_that_of_all_events_when_few_are_opened(data: st.DataObject) -> None:
+    stream = happened(Category.PATIENT, data.draw(acts(Category.PATIENT)))
+    assert as_loaded(stream).state() == replay(stream)
+
+
+_UNHEEDED = [fact for fact in FACTS if fact not in HEEDED]
+
+
+@given(st.data(), st.sampled_from(_UNHEEDED))
+def test_what_is_not_heeded_leaves_the_state_as_it_is(data: st.DataObject, kind: type[Fact]) -> None:
+    before: Patient = happened(Category.PATIENT, data.draw(acts(Category.PATIENT))).state()
+    (event,) = stream_of(Category.PATIENT, data.draw(of_model(kind))).events
+    assert evolve_patient(before, event) is before
