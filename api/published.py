@@ -1,6 +1,10 @@
 """What the service says of itself: schemas of its vocabulary, the description of its messages, its problems."""
 
+from functools import cache
+
+import orjson
 from fastapi import APIRouter
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, Response
 
 from api.answers import json_response
@@ -8,6 +12,7 @@ from api.problems import PROBLEMS, ApiProblem, type_uri
 from api.services import Shared
 from consumers import schemas
 from consumers.asyncapi import asyncapi
+from consumers.vocabulary import vocabulary
 
 _DAY = {"Cache-Control": "public, max-age=86400", "Vary": "Accept-Encoding"}
 _CSP = "default-src 'none'; style-src 'unsafe-hashes'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -46,20 +51,19 @@ async def landing() -> Response:
 
 @routes.get("/schemas", summary="Names of the published JSON Schemas")
 async def schema_list() -> Response:
-    return json_response({"schemas": [schemas.path(stored) for stored in schemas.schemas()]}, headers=_DAY)
+    return json_response({"schemas": [schemas.path(stored) for stored in vocabulary()]}, headers=_DAY)
 
 
 @routes.get("/schemas/{stored}.json", summary="The JSON Schema of one kind of message")
 async def schema(stored: str) -> Response:
-    try:
-        return json_response(schemas.schema(stored), headers=_DAY)
-    except KeyError:
-        raise ApiProblem("not-found") from None
+    if stored not in vocabulary():
+        raise ApiProblem("not-found")
+    return _made(await run_in_threadpool(_schema, stored))
 
 
 @routes.get("/asyncapi.json", summary="The messages that this service takes, as AsyncAPI 3.1")
 async def asyncapi_document(services: Shared) -> Response:
-    return json_response(asyncapi(services.settings.events_topic), headers=_DAY)
+    return _made(await run_in_threadpool(_asyncapi, services.settings.events_topic))
 
 
 @routes.get("/problems", summary="All problems")
@@ -72,6 +76,21 @@ async def problem(code: str) -> Response:
     if code not in PROBLEMS:
         raise ApiProblem("not-found")
     return json_response(_told(code), headers=_DAY)
+
+
+# Anybody may ask for these, and making them takes up to a second of a processor: each is made once.
+@cache
+def _schema(stored: str) -> bytes:
+    return orjson.dumps(schemas.schema(stored))
+
+
+@cache
+def _asyncapi(topic: str) -> bytes:
+    return orjson.dumps(asyncapi(topic))
+
+
+def _made(content: bytes) -> Response:
+    return Response(content, headers=_DAY, media_type="application/json")
 
 
 def _told(code: str) -> dict[str, object]:

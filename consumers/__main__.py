@@ -23,6 +23,7 @@ from consumers.pipeline import Pipeline
 from consumers.places import NotPassedOver, TopicUnreadable, pass_over
 from consumers.publish import DEFAULT_SOURCE, NotPublished, messages_of, send
 from consumers.schemas import schema, schemas
+from consumers.vocabulary import vocabulary
 from infra import logging
 from infra.connections import appending
 from infra.custody.agreement import refuse_unapplied
@@ -114,13 +115,13 @@ def publish(
 def show_schemas(name: Annotated[str | None, typer.Argument()] = None, as_json: AsJson = False) -> None:
     """The JSON Schema of one type, by its name such as pathway.diagnosis-agreed.v1; without a name, all types."""
     if name is not None:
-        if name not in schemas():
+        if name not in vocabulary():
             raise typer.BadParameter("there is no such type; `schemas` lists all")
         _print(rejected.as_json(schema(name)))
     elif as_json:
         _print(rejected.as_json(schemas()))
     else:
-        for each in schemas():
+        for each in vocabulary():
             _print(each)
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from consumers.vocabulary import vocabulary
+from consumers.vocabulary import report_of, vocabulary
 from domain.evolution import Retired, stored_class
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -10,10 +10,10 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 def schema(stored: str) -> dict[str, Any]:
     """The schema of a report's data, by the fact's stored name. Raises KeyError for a name outside the vocabulary."""
-    report = vocabulary()[stored]
+    report = report_of(stored)
     body = _closed(report.model_json_schema(mode="validation"))
     body["title"] = stored
-    body["description"] = vocabulary()[stored].model_fields["fact"].annotation.__doc__ or stored
+    body["description"] = report.model_fields["fact"].annotation.__doc__ or stored
     if issubclass(stored_class(stored), Retired):
         body["deprecated"] = True
     body["$defs"]["Person"]["anyOf"] = [{"required": ["nhs_number"]}, {"required": ["identifiers"]}]

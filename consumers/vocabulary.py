@@ -5,7 +5,7 @@ The type is `uk.nhs.cancerplan.` and the fact's stored name; the data is a Repor
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import Annotated, Any, NamedTuple
@@ -88,9 +88,14 @@ class _Kind(NamedTuple):
     days: tuple[str, ...]
 
 
-def vocabulary() -> Mapping[str, type[Report]]:
-    """Stored name to the class of its report, for every fact that a source may send."""
-    return MappingProxyType({stored: _kind(stored, *found).report for stored, found in _accepted().items()})
+def vocabulary() -> Collection[str]:
+    """The stored names of all facts that a source may send."""
+    return _accepted().keys()
+
+
+def report_of(stored: str) -> type[Report]:
+    """The class of the reports of a fact. Raises KeyError for a name outside the vocabulary."""
+    return _kind(stored, *_accepted()[stored]).report
 
 
 def _accepted() -> Mapping[str, tuple[type[Fact], Category]]:

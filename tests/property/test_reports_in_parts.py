@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from consumers.envelope import envelope, opened
 from consumers.translation import Entry, Refusal, Refused, Sender, Translated
-from consumers.vocabulary import Report, translate, vocabulary
+from consumers.vocabulary import Report, report_of, translate, vocabulary
 from domain.facts import Fact, fact_json
 from tests.events import binary
 from tests.samples import samples
@@ -58,7 +58,7 @@ def read(stored: str, data: Any) -> list[Entry] | Refusal:
 def whole(stored: str, data: Any) -> Report | list[str]:
     """The report, or where it is wrong."""
     try:
-        return vocabulary()[stored].model_validate_json(orjson.dumps(data), strict=True)
+        return report_of(stored).model_validate_json(orjson.dumps(data), strict=True)
     except ValidationError as error:
         return ["".join(f"/{step}" for step in each["loc"]) for each in error.errors()[:20]]
 
