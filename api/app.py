@@ -60,14 +60,15 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Epochs)
     app.add_middleware(Edge, measurements=measurements)
     problems.install(app)
+    # What is asked most stands first: routes are tried in their order.
     app.include_router(searches.routes)
+    app.include_router(events.routes)
     for module in _OF_PATIENT:
-        # what is asked most stands first: routes are tried in their order
         app.include_router(module.routes, prefix="/v1/patients/{patient_id}")
         app.include_router(module.routes, prefix="/v1/me")
     for of_staff in _OF_STAFF:
         app.include_router(of_staff, prefix="/v1/patients/{patient_id}")
-    for other in (changes, events, operations, published, log_proofs, worklists):
+    for other in (changes, operations, published, log_proofs, worklists):
         app.include_router(other.routes)
     app.include_router(_measured(measurements))
     app.include_router(_described(app))
