@@ -19,7 +19,7 @@ from domain.facts import Recorded
 from projections.folds.audit_trail import AUDIT_TRAIL
 from projections.folds.differences import Change, difference
 from projections.folds.folding import Document
-from projections.past.moments import History, Moment
+from projections.past.moments import History, Moment, destroyed
 from projections.past.replay import replay, steps
 from projections.past.why import why
 from projections.words.wording import in_words
@@ -94,7 +94,9 @@ async def replayed(
     position: Position = None,
 ) -> Response:
     past, moment = await _asked(subject, "replay", known_at, position, as_of)
-    content = {"projection": projection, **_told(moment), "document": _document(subject, projection, past, moment)}
+    gone = destroyed(past, moment, subject.audience)
+    document = _document(subject, projection, past, moment)
+    content = {"projection": projection, **_told(moment), "destroyed": gone, "document": document}
     return respond(subject.request, computed(content, moment.position, past.head, f"replay-{projection}"))
 
 
@@ -113,7 +115,8 @@ async def changes(
     last = Moment(min(places[1], past.head), to_as_of)
     before, after = (_document(subject, projection, past, moment) for moment in (first, last))
     moments = {"from": first.position, "from_as_of": _day(from_as_of), "to": last.position, "to_as_of": _day(to_as_of)}
-    content = {"projection": projection, **moments, "changes": difference(before, after)}
+    gone = max(destroyed(past, moment, subject.audience) for moment in (first, last))
+    content = {"projection": projection, **moments, "destroyed": gone, "changes": difference(before, after)}
     return respond(subject.request, computed(content, last.position, past.head, f"diff-{projection}"))
 
 

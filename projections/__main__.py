@@ -3,6 +3,7 @@
 import sys
 from typing import Annotated
 
+import psycopg
 import structlog
 import typer
 from prometheus_client import start_http_server
@@ -14,7 +15,8 @@ from infra.custody.ledger import LedgerBroken
 from infra.custody.providers import ledger
 from infra.custody.rotation import CustodyRefused
 from infra.garbage import spare_what_is_held
-from infra.settings import load_settings
+from infra.keys import KeyUnusable
+from infra.settings import SettingsError, load_settings
 from projections.catalogue import STORED
 from projections.commands import parked as parked_cli
 from projections.commands import past as past_cli
@@ -25,6 +27,7 @@ from projections.keeping.histories import Gap
 from projections.live import signalling, upkeep
 from projections.live.engine import Engine
 from projections.live.running import EngineMetrics, SignalMetrics, until_told_to_stop
+from projections.live.upkeep import HELD_BACK, Difference
 from projections.rebuild import renewing
 from projections.tables.tools import Tools
 
@@ -78,7 +81,7 @@ def signals(metrics_port: MetricsPort = 0) -> None:
 
 @cli.command()
 def verify(name: str, as_json: AsJson = False) -> None:
-    """Refold everyone and compare with what is stored; exit 1 when anything differs."""
+    """Refold everyone and compare with what is stored; exit 1 when anything differs or somebody is held back."""
     projection = named(name)
     tools = Tools.of(load_settings())
     with tools.connect() as connection, Progress(console=console, disable=as_json) as progress:
@@ -92,14 +95,36 @@ def verify(name: str, as_json: AsJson = False) -> None:
     if as_json:
         print_json(found)
     else:
-        for each in found:
-            console.print(f"{each.patient_id}: {each.how}")
-        console.print(
-            f"{len(found)} documents differ from a refold." if found else "Every document is as a refold gives it."
-        )
+        _show_differences(found)
     if found:
         raise typer.Exit(1)
 
 
+def _show_differences(found: list[Difference]) -> None:
+    for each in found:
+        console.print(f"{each.patient_id}: {each.how}")
+    held_back = sum(each.how == HELD_BACK for each in found)
+    if held_back:
+        console.print(f"Held back, with nothing to compare: {held_back}; see `python -m projections parked list`.")
+    if len(found) > held_back:
+        console.print(f"{len(found) - held_back} documents differ from a refold.")
+    if not found:
+        console.print("Every document is as a refold gives it.")
+
+
+def main() -> None:
+    """What an operator can mend is told in one line; anything else keeps its traceback."""
+    try:
+        cli()
+    except (SettingsError, CustodyRefused, LedgerBroken) as error:
+        sys.exit(f"error: {error}")
+    except KeyUnusable as error:
+        sys.exit(
+            f"error: {error}; `python -m infra check` looks at the keys, `python -m infra verify` at what is stored"
+        )
+    except psycopg.OperationalError as error:
+        sys.exit(f"error: PostgreSQL does not answer ({type(error).__name__}); does `make run` run on this DATA_DIR?")
+
+
 if __name__ == "__main__":
-    cli()
+    main()

@@ -5,7 +5,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import date
+from datetime import UTC, date
 from getpass import getuser
 from typing import Annotated, Any
 from uuid import UUID
@@ -48,18 +48,18 @@ def status(as_json: AsJson = False) -> None:
         versions, destructions = ([each._asdict() for each in rows] for rows in (found.versions, found.destructions))
         _print_json(found._asdict() | {"versions": versions, "destructions": destructions})
         return
-    table = Table("Version", "State", "Since", "Patients' keys", "Months' keys")
+    table = Table("Version", "State", "Since, UTC", "Patients' keys", "Months' keys")
     for version in found.versions:
         table.add_row(version.version, version.state, _time(version.since), str(version.patients), str(version.months))
     console.print(table)
     if found.destructions:
-        table = Table(Column("Patient", no_wrap=True), "Destruction", "Asked, confirmed by", "Due or done")
+        table = Table(Column("Patient", no_wrap=True), "Destruction", "Asked, confirmed by", "Due or done, UTC")
         for each in found.destructions:
             people = ", ".join(filter(None, (each.requested_by, each.confirmed_by)))
             table.add_row(str(each.patient_id), each.state, people, _time(each.carried_out_at or each.due_at))
         console.print(table)
-    console.print(f"{found.held} records are held. {found.unapplied} destructions are to be applied again.")
-    console.print(f"{found.renewing} keys of months are to be renewed, since something under them was destroyed.")
+    console.print(f"Records that are held: {found.held}. Destructions to be applied again: {found.unapplied}.")
+    console.print(f"Keys of months to be renewed, since something under them was destroyed: {found.renewing}.")
 
 
 @keys_cli.command()
@@ -124,7 +124,7 @@ def destroy(
             said = "Asked for. Another person confirms with --confirm."
         elif confirm:
             due = destruction.confirm(connection, keys, patient, who, settings.destruction_delay)
-            said = f"Confirmed. It may be carried out from {_time(due)}."
+            said = f"Confirmed. It may be carried out from {_time(due)} UTC."
         elif withdraw:
             destruction.withdraw(connection, patient, who)
             said = "Withdrawn."
@@ -244,7 +244,7 @@ def _progress(words: str, *, hidden: bool) -> Iterator[rotation.Progress]:
 
 
 def _time(at: Any) -> str:
-    return f"{at:%Y-%m-%d %H:%M}" if at else ""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M}" if at else ""
 
 
 def _print_json(value: Any) -> None:

@@ -75,6 +75,6 @@ class Guard:
         if left:
             log.critical("database_refused", reason="unapplied", count=len(left))
             raise NotServed(str(Unapplied.of(len(left))))
-        if self._known is not None:
+        if self._known not in (None, identity):  # another thread may have met the same one meanwhile
             log.warning("database_exchanged")
         self._known = identity

@@ -22,10 +22,11 @@ _DESTRUCTIONS = """select patient_id, case when carried_out_at is not null then 
                           requested_by, confirmed_by, due_at, carried_out_at
                      from log.destructions where withdrawn_at is null order by requested_at"""
 # By their names alone, which stand in clear; a hold that was marked in error still counts here.
-_HELD = """select count(*) from (
+_HELD = """select patient_id from (
                select patient_id, count(*) filter (where type = %s) - count(*) filter (where type = %s) as standing
                  from log.events where type in (%s, %s) group by 1) each
             where standing > 0"""
+_DONE, _UNDER_A_HOLD = "done", "held"
 _RENEWING = "select count(*) from log.monthly_keys where state <> 'open'"
 
 
@@ -41,7 +42,7 @@ class Version(NamedTuple):
 
 
 class Destruction(NamedTuple):
-    """`state`: waits for a second person, waits, due, done."""
+    """`state`: waits for a second person, waits, due, done; held where it is refused while a hold stands."""
 
     patient_id: UUID
     state: str
@@ -64,15 +65,19 @@ class Status(NamedTuple):
 
 def status(connection: Connection, provider: ManagedKeyProvider, ledger: Ledger) -> Status:
     """`connection` of role custodian. Raises KeyUnusable, LedgerBroken, psycopg.Error."""
-    destructions = [Destruction(*row) for row in connection.execute(_DESTRUCTIONS)]
     placed, lifted = RetentionHoldPlaced.stored, RetentionHoldLifted.stored
-    held = _count(connection, _HELD, placed, lifted, placed, lifted)
+    held = {row[0] for row in connection.execute(_HELD, [placed, lifted, placed, lifted])}
+    asked = [Destruction(*row) for row in connection.execute(_DESTRUCTIONS)]
+    destructions = [
+        each._replace(state=_UNDER_A_HOLD) if each.state != _DONE and each.patient_id in held else each
+        for each in asked
+    ]
     lacking = len(unapplied(connection, ledger))
-    return Status(_versions(connection, provider), destructions, held, lacking, _count(connection, _RENEWING))
+    return Status(_versions(connection, provider), destructions, len(held), lacking, _renewing(connection))
 
 
-def _count(connection: Connection, query: str, *given: object) -> int:
-    row = connection.execute(query, given).fetchone()
+def _renewing(connection: Connection) -> int:
+    row = connection.execute(_RENEWING).fetchone()
     return int(row[0]) if row else 0
 
 

@@ -335,10 +335,22 @@ def open_note(content: bytes, key: Key, where: str) -> Note:
     note = parse_note(content, where)
     ours = [signature for name, key_id, signature in note.signatures if (name, key_id) == (key.name, key.key_id)]
     if not ours:
-        raise Wrong(where, f"is not signed by the key {shown(key.name)} ({key.key_id.hex()})")
+        told = f"is not signed by the key {shown(key.name)} ({key.key_id.hex()})"
+        raise Wrong(where, f"{told}, but by the same one {opened_anew(note.lines[0])}" if is_of(key, note) else told)
     if not all(is_signed(key, note.text, signature) for signature in ours):
         raise Wrong(where, f"the signature by {shown(key.name)} is wrong: text or signature was altered")
     return note
+
+
+def is_of(key: Key, note: Note) -> bool:
+    """Whether the holder of this key signed the note for the log that its first line names."""
+    other = key._replace(name=note.lines[0])
+    ours = [signature for name, key_id, signature in note.signatures if (name, key_id) == (other.name, other.key_id)]
+    return bool(ours) and all(is_signed(other, note.text, signature) for signature in ours)
+
+
+def opened_anew(name: str) -> str:
+    return f"for the log {shown(name)}: the log was opened anew between the two, and README.md says what that means"
 
 
 def is_signed(key: Key, text: bytes, signature: bytes) -> bool:
@@ -534,7 +546,9 @@ def check_key(export: Export, elsewhere: Key | None, findings: Findings) -> Key:
             f"The key of the log is {shown(str(key))}. It came with the export: compare it with a copy from elsewhere."
         )
     elif elsewhere != key:
-        raise Wrong("key", f"is not the key that you gave ({shown(str(elsewhere))})")
+        told = f"is not the key that you gave ({shown(str(elsewhere))})"
+        is_same = elsewhere.public == key.public
+        raise Wrong("key", f"{told}, but the same one {opened_anew(key.name)}" if is_same else told)
     else:
         findings.holds.append("The key of the log is the one that you gave.")
     return key

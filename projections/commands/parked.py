@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from datetime import UTC
 from typing import Annotated
 from uuid import UUID
 
@@ -30,11 +31,10 @@ def parked_list(as_json: AsJson = False) -> None:
     if as_json:
         print_json(rows)
         return
-    table = Table(Column("Patient", no_wrap=True), "Since position", "Reason", "Attempts", "Parked at")
+    table = Table(Column("Patient", no_wrap=True), "Since", Column("Reason", overflow="fold"), "Tries", "Parked, UTC")
     for each in rows:
-        table.add_row(
-            str(each.patient_id), str(each.since_position), each.reason, str(each.attempts), f"{each.parked_at:%c}"
-        )
+        parked_at = f"{each.parked_at.astimezone(UTC):%Y-%m-%d %H:%M}"
+        table.add_row(str(each.patient_id), str(each.since_position), each.reason, str(each.attempts), parked_at)
     console.print(table)
 
 

@@ -6,6 +6,7 @@ Asked through the role auditor, and in the access log before they are answered, 
 import asyncio
 import getpass
 import sys
+from collections import defaultdict
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated, Any, NamedTuple
@@ -24,9 +25,9 @@ from infra.settings import Role, load_settings
 from projections.catalogue import PROJECTIONS
 from projections.folds.differences import Change, difference
 from projections.folds.folding import Document, Projection
-from projections.past.moments import Audience, History, Moment
+from projections.past.moments import Audience, History, Moment, destroyed
 from projections.past.replay import replay, steps
-from projections.past.why import why
+from projections.past.why import DESTROYED, NO_SUCH_FIELD, why
 from projections.reading.reads import HeldBack, Reader, Reading, Refused
 from projections.words.wording import in_words
 
@@ -45,14 +46,32 @@ class Name(StrEnum):
 
 Patient = Annotated[UUID, typer.Argument(help="The patient's id, never a number of the NHS or a hospital.")]
 Which = Annotated[Name, typer.Option("--projection", help="Which document.")]
-KnownAt = Annotated[str | None, typer.Option(help="As known at this date or moment (with offset) or log position.")]
+_MOMENT = "a moment with offset, a date (its first moment in London) or a log position"
+KnownAt = Annotated[str | None, typer.Option(help=f"As known at {_MOMENT}.")]
 AsOf = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="As it was at the end of this London day.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
+_PATIENCE_SECONDS = 5.0  # for a database that does not answer
+# What stands where no event set the field that was asked about.
+_BY_NONE = defaultdict(
+    lambda: "none ever set it",
+    {
+        DESTROYED: "none that can still be read; what was destroyed with its key may have",
+        NO_SUCH_FIELD: "the document has no field of this name, and never had",
+    },
+)
+
+
 class Past(NamedTuple):
+    """`destroyed`: how many events known at one of the moments cannot be read any more."""
+
     history: History
     moments: list[Moment]
+
+    @property
+    def destroyed(self) -> int:
+        return max((destroyed(self.history, moment, Audience.AUDITOR) for moment in self.moments), default=0)
 
 
 @cli.command("replay")
@@ -67,9 +86,10 @@ def replayed(
     past = _past(patient, "replay", [(known_at, as_of)])
     document = _document(projection, past, 0)
     if as_json:
-        _print(document)
+        _print({"projection": projection, **_told(past, 0), "destroyed": past.destroyed, "document": document})
         return
-    console.print(f"{projection.value} at position {past.moments[0].position}", style="bold")
+    _say_destroyed(past)
+    console.print(f"{projection.value} {_named_moment(past.moments[0])}", style="bold")
     console.print_json(orjson.dumps(document).decode())
 
 
@@ -77,7 +97,7 @@ def replayed(
 def compared(
     patient: Patient,
     projection: Which = Name.PLAN,
-    from_: Annotated[str, typer.Option("--from", help="A date, a moment or a log position.")] = "0",
+    from_: Annotated[str, typer.Option("--from", help=f"As known at {_MOMENT}.")] = "0",
     to: KnownAt = None,
     from_as_of: AsOf = None,
     to_as_of: AsOf = None,
@@ -87,9 +107,13 @@ def compared(
     past = _past(patient, "diff", [(from_, from_as_of), (to, to_as_of)])
     changes = difference(_document(projection, past, 0), _document(projection, past, 1))
     if as_json:
-        _print(changes)
-    else:
-        console.print(_table(changes))
+        sides = {"from": _told(past, 0), "to": _told(past, 1)}
+        _print({"projection": projection, **sides, "destroyed": past.destroyed, "changes": changes})
+        return
+    _say_destroyed(past)
+    first, last = map(_named_moment, past.moments)
+    console.print(f"{projection.value} from {first} to {last}: {len(changes)} differences", style="bold")
+    console.print(_table(changes))
 
 
 @cli.command("why")
@@ -108,10 +132,11 @@ def reason(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     if as_json:
-        _print(found)
+        _print({"projection": projection, **_told(past, 0), "field": field, **found})
         return
-    console.print(f"{field}: {found['answer']}", style="bold")
-    event = found["event"] if isinstance(found["event"], dict) else {"event": "none ever set it"}
+    _say_destroyed(past)
+    console.print(f"{field}: {found['answer']}, {_named_moment(past.moments[0])}", style="bold", markup=False)
+    event = found["event"] if isinstance(found["event"], dict) else {"event": _BY_NONE[found["answer"]]}
     table = Table(show_header=False)
     for name, value in event.items():
         table.add_row(name, str(value))
@@ -132,6 +157,25 @@ def stepped(patient: Patient, as_json: AsJson = False) -> None:
     for step in told:
         console.print(f"{step['position']}  {step['text']}", style="bold", markup=False)
         console.print(_table(step["changes"]))
+
+
+def _told(past: Past, place: int) -> Document:
+    position, as_of = past.moments[place]
+    return {"position": position, "as_of": as_of.isoformat() if as_of else None}
+
+
+def _named_moment(moment: Moment) -> str:
+    known = f"as known at position {moment.position}"
+    return f"{known}, as of {moment.as_of}" if moment.as_of else known
+
+
+def _say_destroyed(past: Past) -> None:
+    """What a document does not have would otherwise look as if nobody had recorded it."""
+    if past.destroyed:
+        words = (
+            f"{past.destroyed} events were destroyed with their key: what they said is missing here, not unrecorded."
+        )
+        console.print(words, style="bold red", highlight=False)
 
 
 def _table(changes: list[Change]) -> Table:
@@ -170,7 +214,12 @@ async def _read(patient: UUID, what: str, moments: list[tuple[str | None, dateti
     settings = load_settings()
     reader = Reader(f"operator/{getpass.getuser()}", "auditor", any_patient=True, purpose="clinical-audit")
     async with AsyncConnectionPool(
-        settings.database_url(Role.AUDITOR), open=False, min_size=1, max_size=1, kwargs={"autocommit": True}
+        settings.database_url(Role.AUDITOR),
+        open=False,
+        min_size=1,
+        max_size=1,
+        timeout=_PATIENCE_SECONDS,
+        kwargs={"autocommit": True},
     ) as pool:
         reading = Reading(pool, KeyRing(key_provider(settings)))
         places = [await _position(reading, told) for told, _ in moments]

@@ -17,6 +17,7 @@ from projections.tables.generations import identifier
 from projections.tables.parking import Failure, Parked
 
 Connection = psycopg.Connection[Any]
+HELD_BACK = "held-back"
 _PERSONS_AT_ONCE = 200
 
 
@@ -26,7 +27,7 @@ class NothingServed(Exception):
 
 class Difference(NamedTuple):
     """A stored document that is not what a refold gives. `how`: missing, other, surplus (of a record that is
-    merged into another), or unfoldable."""
+    merged into another), unfoldable, or held-back (parked: there is nothing to compare)."""
 
     patient_id: UUID
     how: str
@@ -91,6 +92,7 @@ class _Comparing:
         found = self._refolding.persons(patients, self._through)
         persons = {each: members for each, members in found.items() if each in patients}
         yield from (Difference(each, "surplus") for each in stored if each not in persons)
+        yield from (Difference(each, HELD_BACK) for each in persons if each in self._held_back)
         folding = {each: members for each, members in persons.items() if each not in self._held_back}
         for person, folded in self._refolding.fold([self._projection], folding, self._through):
             how = self._how(person, folded, stored.get(person))

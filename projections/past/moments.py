@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
+from domain.annotation import Destroyed
 from domain.disclosure import as_seen_by_patient
 from domain.facts import EventId, Recorded
 from domain.history import effective, elsewhere, sorts_at
@@ -79,6 +80,20 @@ def shown(history: History, moment: Moment, audience: Audience) -> Shown:
         seen = _renumbered(_until(moment.as_of, _open_then_and_now(then, now)))
         return Shown(seen, seen, is_withheld)
     return Shown(_until(moment.as_of, effective(then)), _until(moment.as_of, then), is_withheld)
+
+
+def destroyed(history: History, moment: Moment, audience: Audience) -> int:
+    """How many events of that moment say nothing any more, since their key was destroyed: what a document of that
+    moment does not have may have stood in one of them. None of it is for patients."""
+    known = _until(moment.as_of, history.of_person(moment.position))
+    gone = [event for event in known if isinstance(event.fact, Destroyed)]
+    match audience:
+        case Audience.PATIENT:
+            return 0
+        case Audience.STAFF:
+            return sum(event.patient_id in history.members() for event in gone)
+        case Audience.AUDITOR:
+            return len(gone)
 
 
 def is_restricted(history: list[Recorded]) -> bool:

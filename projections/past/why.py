@@ -13,16 +13,19 @@ from projections.folds.audit_trail import AUDIT_TRAIL
 from projections.folds.folding import NOT_KNOWN, NOT_RECORDED, Document, Projection
 from projections.folds.person import WITHHELD, withholding
 from projections.folds.unfolding import in_order
-from projections.past.moments import Audience, History, Moment, Shown, shown
+from projections.past.moments import Audience, History, Moment, Shown, destroyed, shown
 from projections.past.replay import folded
 
 RECORDED = "recorded"
+DESTROYED = "destroyed"
+NO_SUCH_FIELD = "no-such-field"
+_UNTOLD = (NOT_RECORDED, NO_SUCH_FIELD)
 _NOWHERE: Any = object()
 
 
 class Why(NamedTuple):
-    """`answer`: recorded, not-recorded, not-known or withheld. `value` is not-recorded too where the document has no
-    such field; `event` is None where no event ever set it, or else the one that did, or that took it away."""
+    """`answer`: recorded, not-recorded, not-known or withheld; no-such-field, as `value` too, where the document has
+    none and never had. `event` is None where no event ever set it, or else the one that did, or that took it away."""
 
     answer: str
     value: Any
@@ -30,10 +33,13 @@ class Why(NamedTuple):
 
 
 def why(projection: Projection, pointer: str, history: History, moment: Moment, audience: Audience) -> Document:
-    """The answer as JSON, its event as the audit trail tells it. Raises ValueError where `pointer` is none of
+    """The answer as JSON, its event as the audit trail tells it. The answer is destroyed where no event that can still
+    be read ever set the field, and some cannot be read any more. Raises ValueError where `pointer` is none of
     RFC 6901."""
     seen = shown(history, moment, audience)
     found = last_set(projection, pointer, seen)
+    if found.event is None and found.answer in _UNTOLD and destroyed(history, moment, audience):
+        found = Why(DESTROYED, DESTROYED, None)
     line = NOT_RECORDED if found.event is None else _line(found.event, seen, history, moment, audience)
     return {"answer": found.answer, "value": found.value, "event": line}
 
@@ -45,7 +51,9 @@ def last_set(projection: Projection, pointer: str, seen: Shown) -> Why:
     documents = in_order(withholding(projection) if seen.is_withheld else projection, events)
     value = _at(documents[-1], path)
     if value is _NOWHERE:
-        return Why(NOT_RECORDED, NOT_RECORDED, _taken_away(documents, events, path))
+        event = _taken_away(documents, events, path)
+        said = NO_SUCH_FIELD if event is None else NOT_RECORDED
+        return Why(said, said, event)
     for before, after, event in zip(documents[-2::-1], documents[:0:-1], reversed(events), strict=True):
         earlier = _followed(before, after, path)
         if earlier is None or _at(before, earlier) != value:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from infra.evidence.export import zipped
-from tests.forgeries import EXPECTED, HISTORY, JOHN, MARIA, OLDER, Files, maria, resigned
+from tests.forgeries import EXPECTED, HISTORY, JOHN, MARIA, OLDER, Files, exchanged_places, maria, resigned
 from tests.ledger import Ledger, sealed, signer
 from tests.outsider import Outsider, Verdict, laid_out
 
@@ -146,9 +146,11 @@ def forked() -> Ledger:
         (HISTORY.export(MARIA), HISTORY.at(3).checkpoint(), "has no consistency proof"),
         (HISTORY.at(5).export(MARIA), HISTORY.checkpoint(), "is newer than this export"),
         (HISTORY.export(MARIA), signer(seed="other").sign("pathway.example/log\n0\n\n"), "not signed by the key"),
+        (HISTORY.export(MARIA), signer("pathway.example/x").sign("pathway.example/x\n0\n\n"), "was opened anew"),
+        (HISTORY.export(MARIA), signer("a", "other").sign("a\n0\n\n"), "(2ef4b2a5)\n"),
         (HISTORY.export(MARIA), b"", "newline"),
     ],
-    ids=["fork", "older fork", "no consistency", "tail cut", "another key", "empty"],
+    ids=["fork", "older fork", "no consistency", "tail cut", "another key", "another epoch", "another log", "empty"],
 )
 def test_a_checkpoint_that_was_kept_shows_another_history(
     outsider: Outsider, tmp_path: Path, export: Files, kept: bytes, words: str
@@ -172,6 +174,29 @@ def test_a_log_of_another_key_is_not_the_log(outsider: Outsider, tmp_path: Path)
     assert found.code == 1
     assert "WRONG  key: is not the key that you gave" in found.told
     assert "WRONG  checkpoint: is not signed by the key" in found.told
+
+
+def test_the_key_of_an_earlier_epoch_is_told_from_that_of_another_log(outsider: Outsider, tmp_path: Path) -> None:
+    """After a restore that lost signed events; the auditor holds what was published before."""
+    reopened = HISTORY._replace(key=signer("pathway.example/log/0123456789ab")).export(MARIA)
+    [found] = checked(outsider, tmp_path, reopened)
+    assert found.code == 1
+    line = next(line for line in found.told.splitlines() if line.startswith("WRONG  key: "))
+    assert "the same one for the log pathway.example/log/0123456789ab: the log was opened anew" in line
+
+
+def test_versions_that_the_log_itself_signed_wrong(outsider: Outsider, tmp_path: Path) -> None:
+    """Maria's second event, the first of its stream, is recorded as the second, and all of it signed."""
+    other = sealed(**HISTORY.events[2]._replace(version=2)._asdict())
+    log = HISTORY._replace(events=(*HISTORY.events[:2], other, *HISTORY.events[3:]))
+    [found] = checked(outsider, tmp_path, log.export(MARIA))
+    assert found.code == 1
+    assert "are not 1, 2, 3 …\n" in found.told
+
+
+def test_events_told_in_another_order_than_the_patients(outsider: Outsider, tmp_path: Path) -> None:
+    [found] = checked(outsider, tmp_path, exchanged_places())
+    assert "are not 1, 2, 3 … in this order" in found.told
 
 
 @pytest.mark.parametrize("key", ["nonsense", KEY[:-2], KEY.replace("+", "+0", 1), "a+00000000+AAAA"])

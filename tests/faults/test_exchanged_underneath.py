@@ -12,6 +12,7 @@ from uuid import UUID
 import psycopg
 import pytest
 from psycopg import sql
+from structlog.testing import capture_logs
 
 from infra.custody import destruction
 from infra.custody.agreement import unapplied
@@ -183,6 +184,23 @@ def test_the_ledger_is_read_again_only_for_another_database(database: Database, 
     for _ in range(3):
         guarding.opened(lambda: database.connect("reader")).close()
     assert Reads.times == 1
+
+
+def test_two_threads_that_meet_a_database_at_once_are_no_exchange(database: Database, tmp_path: Path) -> None:
+    class Meanwhile(Ledger):
+        """While one thread reads it, another has opened its connection."""
+
+        def destructions(self) -> Any:
+            if not others:
+                others.append(guarding.opened(lambda: database.connect("reader")))
+            return super().destructions()
+
+    others: list[psycopg.Connection[Any]] = []
+    guarding = Guard(Meanwhile(tmp_path / "destructions.jsonl", database.keys.provider))
+    with capture_logs() as logs:
+        guarding.opened(lambda: database.connect("reader")).close()
+    others[0].close()
+    assert logs == []
 
 
 def test_a_ledger_out_of_reach_keeps_out_another_database_alone(database: Database, tmp_path: Path) -> None:

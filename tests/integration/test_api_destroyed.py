@@ -56,6 +56,27 @@ def test_going_back_in_time_brings_nothing_back(world: World, gone: UUID) -> Non
     assert told.json()["document"]["needs"] == []
 
 
+def test_what_is_empty_since_it_was_destroyed_does_not_look_as_if_nobody_had_recorded_it(
+    world: World, gone: UUID
+) -> None:
+    auditor, path = world.staff("auditor"), f"/v1/patients/{gone}"
+    trail = world.get(f"{path}/history", auditor).json()["lines"]
+    lost = [line["position"] for line in trail if line["standing"] == "destroyed"]
+    assert world.get(f"{path}/replay", auditor).json()["destroyed"] == len(lost)
+    assert world.get(f"{path}/replay", auditor, position=lost[0]).json()["destroyed"] == 1
+    assert world.get(f"{path}/diff", auditor, **{"from": 0, "to": lost[1]}).json()["destroyed"] == 2
+    for field in ("/needs", "/needs/0/concern", "/contingency_plan"):
+        why = world.get(f"{path}/why", auditor, field=field).json()
+        assert (why["answer"], why["value"], why["event"]) == ("destroyed", "destroyed", "not-recorded")
+
+
+def test_of_whom_nothing_was_destroyed_it_says_so(world: World, gone: UUID) -> None:
+    other = world.register("9990000018", "Instance")
+    auditor, path = world.staff("auditor"), f"/v1/patients/{other}"
+    assert world.get(f"{path}/replay", auditor).json()["destroyed"] == 0
+    assert world.get(f"{path}/why", auditor, field="/contingency_plan").json()["answer"] == "not-recorded"
+
+
 def test_commands_find_nobody(world: World, tmp_path: Path) -> None:
     maria = world.register(MARIA, "Specimen")
     path, need = f"/v1/patients/{maria}/plan/needs", {"concern": "work"}

@@ -403,3 +403,7 @@ def test_the_status_tells_of_all(
         found = custody.status(custodian, key_provider, ledger)
     assert (found.held, found.unapplied) == (1, 0)
     assert [(each.patient_id, each.state) for each in found.destructions] == [(maria, "waits")]
+    holds.note(writer, maria, PlaceRetentionHold(hold="inquiry"), "records.officer")
+    with database.connect("custodian") as custodian:
+        found = custody.status(custodian, key_provider, ledger)
+    assert (found.held, [each.state for each in found.destructions]) == (2, ["held"])

@@ -137,7 +137,7 @@ def test_why_names_who_said_it_and_when(world: World, maria: UUID) -> None:
     assert earlier["event"]["kind"] == NeedRaised.stored
     nothing = why(world.staff(), "/contingency_plan", position=raised)
     assert (nothing["answer"], nothing["event"]) == ("not-recorded", "not-recorded")
-    assert why(world.staff(), "/needs/7/concern")["answer"] == "not-recorded"
+    assert why(world.staff(), "/needs/7/concern")["answer"] == "no-such-field"
     bad = world.get(path, world.staff(), field="needs")
     assert (bad.status_code, bad.json()["type"]) == (400, "/problems/invalid-request")
 

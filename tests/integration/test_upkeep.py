@@ -61,6 +61,7 @@ def test_a_parked_person_is_served_after_a_retry_that_works(writer: Writer, data
         with pytest.raises(ZeroDivisionError):
             upkeep.retry(connection, database.keys, broken, patient_id(database))
         assert len(parking.parked(connection)) == 1
+        assert [each.how for each in upkeep.verify(connection, database.keys, PLAN, nothing)] == ["held-back"]
         upkeep.retry(connection, database.keys, STORED, patient_id(database))
         assert parking.parked(connection) == []
         assert upkeep.verify(connection, database.keys, PLAN, nothing) == []

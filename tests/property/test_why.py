@@ -12,7 +12,7 @@ from domain.facts import Recorded
 from projections.catalogue import PROJECTIONS
 from projections.folds.folding import NOT_RECORDED, Projection, fold_in_order
 from projections.past.moments import Audience, Moment, Shown, shown
-from projections.past.why import Why, last_set, why
+from projections.past.why import NO_SUCH_FIELD, Why, last_set, why
 from tests.builders import past_of
 from tests.property.test_replay import annotated
 from tests.strategies import histories
@@ -75,6 +75,8 @@ def test_every_field_names_the_event_without_which_it_would_be_another(
 
 
 @given(histories(max_size=10), st.sampled_from(PROJECTIONS))
-def test_a_field_that_is_not_there_is_not_recorded(events: list[Recorded], projection: Projection) -> None:
+def test_a_field_that_never_was_there_is_not_said_to_be_not_recorded(
+    events: list[Recorded], projection: Projection
+) -> None:
     seen = shown(past_of(events), Moment(len(events)), Audience.STAFF)
-    assert last_set(projection, "/no/such/field", seen) == Why(NOT_RECORDED, NOT_RECORDED, None)
+    assert last_set(projection, "/no/such/field", seen) == Why(NO_SUCH_FIELD, NO_SUCH_FIELD, None)
