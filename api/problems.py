@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import orjson
 import psycopg
+import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from psycopg_pool import PoolTimeout, TooManyRequests
@@ -23,6 +24,7 @@ from infra.writing.writer import WriterStopped
 from projections.reading.evidence import NotYetSealed
 from projections.reading.reads import HeldBack, Refused
 
+log = structlog.get_logger(__name__)
 MEDIA_TYPE = "application/problem+json"
 
 
@@ -124,7 +126,6 @@ def install(app: FastAPI) -> None:
         TooManyRequests: "busy",
         psycopg.OperationalError: "unavailable",
         WriterStopped: "unavailable",
-        KeyUnusable: "unavailable",
         NotYetSealed: "unsealed",
         EvidenceBroken: "evidence-broken",
     }
@@ -132,6 +133,7 @@ def install(app: FastAPI) -> None:
         app.add_exception_handler(error, _answering(code))
     app.add_exception_handler(ApiProblem, _own)
     app.add_exception_handler(HeldBack, _held_back)
+    app.add_exception_handler(KeyUnusable, _sealed)
     app.add_exception_handler(RequestValidationError, _not_well_formed)
     app.add_exception_handler(HTTPException, _of_framework)
 
@@ -150,6 +152,12 @@ async def _own(_: Request, error: Exception) -> Response:
 async def _held_back(_: Request, error: Exception) -> Response:
     since = error.since if isinstance(error, HeldBack) else None
     return response(ApiProblem("held-back", since=since))
+
+
+async def _sealed(_: Request, __: Exception) -> Response:
+    """Trying again helps where a key provider is away, and not where something stored was altered: see the runbook."""
+    log.critical("key_unusable")
+    return response(ApiProblem("unavailable"))
 
 
 async def _not_well_formed(_: Request, error: Exception) -> Response:

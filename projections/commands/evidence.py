@@ -49,7 +49,8 @@ def export(
     settings = load_settings()
     older = since_checkpoint.read_bytes() if since_checkpoint else None
     try:
-        with out.open("xb") as file:
+        # What the events say is for nobody else who has an account here.
+        with os.fdopen(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             try:
                 made = _made(settings, _patient(patient), older, with_words=not without_words)
                 file.write(made.content)

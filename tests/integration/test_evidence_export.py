@@ -324,6 +324,7 @@ def test_the_command_writes_an_export_once(here: Database, tmp_path: Path, outsi
     assert json.loads(output) == {
         "file": str(out), "bytes": out.stat().st_size, "checkpoint": head(here), "not_in_it": 0, "key": KEY,
     }  # fmt: skip
+    assert out.stat().st_mode & 0o077 == 0
     found = outsider.run(str(out), "--key", KEY, "--checkpoint", str(tmp_path / "kept"))
     assert found.code == 0, found.told
     assert accesses(here)[-1][1:3] == (f"terminal/{getpass.getuser()}", "export")

@@ -23,7 +23,8 @@ from tests.integration.test_read_side import AUDITOR, ask
 from tests.rebuilding import Site, site_of
 
 pytestmark = pytest.mark.postgres
-NEWER = PLAN._replace(version=2, beside=lambda members: PLAN.beside(members) | {"colour": "green"})
+CHANGED = PLAN._replace(beside=lambda members: PLAN.beside(members) | {"colour": "green"})
+NEWER = CHANGED._replace(version=2)
 BROKEN = PLAN._replace(beside=lambda _: {"never": 1 / 0})
 
 
@@ -112,6 +113,16 @@ def test_a_new_table_that_differs_is_refused_unless_that_is_meant(site: Site) ->
     assert states(site) == [("plan_v1", "serving")]
     assert [each.how for each in site.rebuild(PLAN, sample=None, despite=True).differences] == ["unreadable"] * 2
     assert differing(site.database) == []
+
+
+def test_a_fold_that_was_changed_under_the_same_version_is_refused_unless_that_is_meant(site: Site) -> None:
+    site.tell(3)
+    site.catch_up()
+    before = plan(site).document
+    with pytest.raises(NotRebuilt, match="differ"):
+        site.rebuild(CHANGED, sample=None)
+    assert (states(site), plan(site).document) == ([("plan_v1", "serving")], before)
+    assert [each.how for each in site.rebuild(CHANGED, sample=None, despite=True).differences] == ["other"] * 3
 
 
 @pytest.mark.parametrize(
