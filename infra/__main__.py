@@ -23,6 +23,7 @@ from infra import logging
 from infra.checks import checks
 from infra.children import StartError
 from infra.custody.cli import keys_cli, reapply_all
+from infra.custody.destruction import keep_to
 from infra.custody.ledger import LedgerBroken
 from infra.custody.providers import key_provider
 from infra.custody.rotation import CustodyRefused
@@ -79,9 +80,12 @@ def run() -> None:
 @cli.command()
 def migrate() -> None:
     """Apply the migrations that are missing, as the owner role, and destroyed keys that a restore brought back."""
-    with psycopg.connect(load_settings().database_url(Role.OWNER), autocommit=True) as owner:
+    settings = load_settings()
+    with psycopg.connect(settings.database_url(Role.OWNER), autocommit=True) as owner:
         names = apply_migrations(owner)
-    names += [f"the destruction of key of patient {each.patient_id} again" for each in reapply_all(load_settings())]
+        if not settings.in_development:
+            keep_to(owner, settings.destruction_delay)
+    names += [f"the destruction of key of patient {each.patient_id} again" for each in reapply_all(settings)]
     console.print("\n".join(f"applied {name}" for name in names) or "Nothing to apply.", highlight=False)
 
 

@@ -101,7 +101,8 @@ class Settings(BaseSettings):
     """Ledger of destroyed keys, apart from the database and its backups; one file for all processes, on a share where
     they run on several machines; unset in development: under DATA_DIR."""
     destruction_delay_hours: float | None = Field(default=None, ge=0)
-    """From a destruction's confirmation to when it may be carried out; unset: 168, in development 1."""
+    """From a destruction's confirmation to when it may be carried out; unset: 168, in development 1. In production
+    never less than that with which `python -m infra migrate` last ran."""
     custody_seconds: float = Field(default=60.0, gt=0)
     """How often `python -m infra keys run` looks for destructions that are due."""
     log_origin: str | None = None

@@ -87,6 +87,11 @@ def confirm(connection: Connection, keys: KeyRing, patient_id: UUID, by: str, de
     return due
 
 
+def keep_to(owner: Connection, delay: timedelta) -> None:
+    """From now on nobody confirms with a shorter delay, whatever the settings say under which they do."""
+    owner.execute("update log.custody_rules set least_delay = %s", [delay])
+
+
 def withdraw(connection: Connection, patient_id: UUID, by: str) -> None:
     if not _call(connection, "select log.withdraw_destruction(%s, %s)", [patient_id, _named(by)]):
         raise CustodyRefused("no destruction of this key is open")

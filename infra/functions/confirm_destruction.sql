@@ -1,4 +1,5 @@
--- The second person's word: from now the delay runs. Returns when it may be carried out.
+-- The second person's word: from now the delay runs, never less than the owner's least. Returns when it may be
+-- carried out.
 create function log.confirm_destruction(whose uuid, said_by text, delay interval) returns timestamptz language plpgsql
 security definer set search_path = pg_catalog as $$
 declare
@@ -14,7 +15,7 @@ begin
         raise exception 'the person who confirms must be another than the one who asked' using errcode = 'PCP03';
     end if;
     update log.destructions set confirmed_by = said_by, confirmed_at = clock_timestamp(),
-           due_at = clock_timestamp() + greatest(delay, interval '0')
+           due_at = clock_timestamp() + greatest(delay, (select r.least_delay from log.custody_rules r))
      where destruction_id = request.destruction_id returning * into request;
     return request.due_at;
 end

@@ -196,6 +196,27 @@ def test_nothing_is_destroyed_before_the_time_to_object_has_passed(
     refused(database, ledger, maria, "nobody has asked")
 
 
+def days_to_object(database: Database) -> float:
+    return float(one(database, "select extract(epoch from due_at - confirmed_at) / 86400 from log.destructions"))
+
+
+def test_whoever_confirms_cannot_shorten_the_time_to_object(database: Database, maria: UUID, ledger: Ledger) -> None:
+    with database.connect("owner") as owner:
+        destruction.keep_to(owner, timedelta(days=7))
+    with database.connect("custodian") as custodian, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        destruction.keep_to(custodian, timedelta(0))
+    agreed(database, maria, timedelta(0))
+    refused(database, ledger, maria, "the time to object runs until")
+    assert days_to_object(database) == pytest.approx(7)
+
+
+def test_a_longer_time_to_object_than_the_least_is_kept(database: Database, maria: UUID) -> None:
+    with database.connect("owner") as owner:
+        destruction.keep_to(owner, timedelta(days=7))
+    agreed(database, maria, timedelta(days=30))
+    assert days_to_object(database) == pytest.approx(30)
+
+
 def test_a_hold_comes_first_at_every_step(database: Database, writer: Writer, maria: UUID, ledger: Ledger) -> None:
     inquiry = PlaceRetentionHold(hold="inquiry-7")
     assert holds.note(writer, maria, inquiry, "records.officer").position is not None

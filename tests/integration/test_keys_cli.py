@@ -2,6 +2,7 @@
 
 import json
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -149,3 +150,20 @@ def test_keys_of_months_end_as_a_whole(patient: UUID, database: Database) -> Non
             "select receipt_key from log.raw_messages where key_id in (select key_id from log.monthly_keys)"
         )
         assert [row[0] for row in kept] == [b"now"]
+
+
+def test_in_production_the_owners_delay_is_the_least(
+    database: Database, patient: UUID, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Whoever confirms asks for none, as the other tests do in development."""
+    with monkeypatch.context() as owners:
+        owners.setenv("ENVIRONMENT", "production")
+        owners.setenv("DESTRUCTIONS_FILE", str(tmp_path / "destructions.jsonl"))
+        owners.setenv("DESTRUCTION_DELAY_HOURS", "48")
+        assert CliRunner().invoke(cli, ["migrate"], catch_exceptions=False).exit_code == 0
+    said("destroy", patient, "--reason", WHY, "--by", "anna")
+    assert "It may be carried out from" in said("destroy", patient, "--confirm", "--by", "bert")
+    [asked] = status()["destructions"]
+    assert datetime.fromisoformat(asked["due_at"]) > datetime.now(UTC) + timedelta(hours=47)
+    with database.connect("auditor") as auditor:
+        assert auditor.execute("select least_delay from log.custody_rules").fetchone() == (timedelta(hours=48),)

@@ -24,6 +24,7 @@ LOG = (
 )  # fmt: skip
 EVIDENCE = ("log.checkpoints", "log.heads", "log.tiles")
 HEADS = ("log.heads_index", "log.patient_heads")
+RULES = "log.custody_rules"
 
 PROJECTORS = ("destructions", "epoch", "events", "keys", "merges")
 READERS = ("destructions", "epoch", "events", "identifiers", "keys", "merges", "rejected")
@@ -35,7 +36,7 @@ MAY: dict[str, dict[str, str]] = {
     # The owner migrates; even so, what was recorded stays. It owns the view too, but a view of events changes events.
     "owner": dict.fromkeys((f"log.{name}" for name in LOG), EVERYTHING)
     | OWN_SCHEMA
-    | dict.fromkeys(("access.sealed", *HEADS), EVERYTHING)
+    | dict.fromkeys(("access.sealed", RULES, *HEADS), EVERYTHING)
     | dict.fromkeys(
         ("log.events", "log.library_events", "log.merges", "access.reads", "access.leaves", *EVIDENCE), "select insert"
     ),
@@ -50,10 +51,11 @@ MAY: dict[str, dict[str, str]] = {
     | JOIN
     | {"access.reads": "select insert"},
     "auditor": dict.fromkeys((f"log.{name}" for name in LOG if not name.startswith("library")), "select")
-    | dict.fromkeys(("access.leaves", "access.sealed", *OF_THE_READ_SIDE, *EVIDENCE, *HEADS), "select")
+    | dict.fromkeys(("access.leaves", "access.sealed", RULES, *OF_THE_READ_SIDE, *EVIDENCE, *HEADS), "select")
     | JOIN
     | {"access.reads": "select insert"},
-    "custodian": dict.fromkeys((f"log.{name}" for name in LOG if name not in NOT_THE_CUSTODIANS), "select"),
+    "custodian": dict.fromkeys((f"log.{name}" for name in LOG if name not in NOT_THE_CUSTODIANS), "select")
+    | {RULES: "select"},
     "shredder": dict.fromkeys((f"log.{name}" for name in SHREDDERS), "select"),
     # Of events and sealed accesses it may read leaves and their places alone, which is not everything.
     "sealer": {"log.epoch": "select"}
