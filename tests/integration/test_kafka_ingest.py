@@ -1,101 +1,26 @@
 """Records through a real broker into a real log: modes, poison, hand-over, fencing and offsets that are gone."""
 
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from uuid import uuid4
+from contextlib import closing
 
 import psycopg
 import pytest
-from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
-from prometheus_client import CollectorRegistry
+from kafka import KafkaAdminClient, TopicPartition
 
-from consumers.ingest_metrics import IngestMetrics
-from consumers.kafka import Intake
 from consumers.messages import RawMessage
-from consumers.pipeline import Pipeline
 from consumers.places import NotPassedOver, pass_over
 from infra.kafka_broker import KafkaBroker
-from infra.topics import MAX_BATCH_BYTES, Topic, create_topics
 from infra.writing.writer import Writer
 from tests.conftest import Database
 from tests.events import binary, diagnosis, structured
+from tests.ingesting import connection, count, new_topic, publish, receipts, running, until
 
 pytestmark = pytest.mark.kafka
 
 
 @pytest.fixture
 def topic(kafka_broker: KafkaBroker) -> str:
-    name = f"test-{uuid4().hex[:12]}"
-    create_topics(connection(kafka_broker), [Topic(name, partitions=3)])
-    return name
-
-
-def connection(broker: KafkaBroker) -> dict[str, object]:
-    return {"bootstrap_servers": broker.bootstrap}
-
-
-class Running:
-    """One consumer in a thread, with a writer of its own, as a process would have."""
-
-    def __init__(self, broker: KafkaBroker, topic: str, database: Database) -> None:
-        self.registry = CollectorRegistry()
-        self._writer = Writer(database.log(), database.keys)
-        self._offsets = database.log()
-        self.intake = Intake(
-            connection(broker),
-            topic,
-            Pipeline(database.keys),
-            self._writer,
-            self._offsets,
-            IngestMetrics(self.registry),
-        )
-        self._thread = threading.Thread(target=self.intake.run)
-        self._thread.start()
-
-    def metric(self, name: str, **labels: str) -> float:
-        return self.registry.get_sample_value(name, labels) or 0.0
-
-    def stop(self) -> None:
-        self.intake.stop()
-        self._thread.join()
-        self._writer.close()
-        self._offsets.close()
-
-
-@contextmanager
-def running(broker: KafkaBroker, topic: str, database: Database) -> Iterator[Running]:
-    consumer = Running(broker, topic, database)
-    try:
-        yield consumer
-    finally:
-        consumer.stop()
-
-
-def publish(broker: KafkaBroker, topic: str, *messages: RawMessage, partitions: int = 3) -> None:
-    producer = KafkaProducer(**connection(broker), max_request_size=MAX_BATCH_BYTES)
-    for number, each in enumerate(messages):
-        producer.send(topic, key=b"k", value=each.value, headers=list(each.headers), partition=number % partitions)
-    producer.flush()
-    producer.close()
-
-
-def count(database: Database, query: str) -> int:
-    with database.connect("auditor") as auditor:
-        row = auditor.execute(query).fetchone()
-    return int(row[0]) if row else 0
-
-
-def receipts(database: Database) -> int:
-    return count(database, "select count(*) from log.receipts")
-
-
-def until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
+    return new_topic(kafka_broker, partitions=3)
 
 
 def test_good_and_bad_records_all_get_an_outcome_and_offsets_move(

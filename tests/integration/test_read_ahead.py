@@ -5,25 +5,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import psycopg
 import pytest
-from prometheus_client import CollectorRegistry
 
-from consumers.ingest_metrics import IngestMetrics
 from consumers.kafka import Intake
 from consumers.messages import RawMessage
 from consumers.pipeline import Pipeline
 from infra.kafka_broker import KafkaBroker
-from infra.topics import Topic, create_topics
 from infra.writing.batch import Batch
 from infra.writing.log import Appended, Known, Log, Stale
 from infra.writing.work import OffsetMove, Work
-from infra.writing.writer import Writer
 from tests.conftest import Database
 from tests.events import binary, diagnosis
-from tests.integration.test_kafka_ingest import connection, count, publish, receipts, until
+from tests.ingesting import Running, count, new_topic, publish, receipts, until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
 
@@ -70,40 +66,23 @@ class Reckless(Intake):
         self._in_hand = None
 
 
-class Ahead:
-    """A consumer whose writer is held at the second of three batches, with the third read already."""
-
-    def __init__(self, kind: type[Intake], broker: KafkaBroker, topic: str, database: Database, log: Log) -> None:
-        self.registry = CollectorRegistry()
-        self.pipeline = CountingPipeline(database.keys)
-        self._writer = Writer(log, database.keys)
-        self._offsets = database.log()
-        metrics = IngestMetrics(self.registry)
-        self.intake = kind(connection(broker), topic, self.pipeline, self._writer, self._offsets, metrics)
-        self._thread = threading.Thread(target=self.intake.run)
-        self._thread.start()
-
-    def metric(self, name: str, **labels: str) -> float:
-        return self.registry.get_sample_value(name, labels) or 0.0
-
-    def stop(self) -> None:
-        self.intake.stop()
-        self._thread.join()
-        self._writer.close()
-        self._offsets.close()
-
-
 @contextmanager
-def ahead(broker: KafkaBroker, database: Database, log: HeldLog, kind: type[Intake] = Intake) -> Iterator[Ahead]:
-    topic = f"test-{uuid4().hex[:12]}"
-    create_topics(connection(broker), [Topic(topic, partitions=1)])
-    consumer = Ahead(kind, broker, topic, database, log)
+def ahead(
+    broker: KafkaBroker,
+    database: Database,
+    log: HeldLog,
+    kind: type[Intake] = Intake,
+    counting: CountingPipeline | None = None,
+) -> Iterator[Running]:
+    """A consumer whose writer is held at the second of three batches, with the third read already."""
+    topic, pipeline = new_topic(broker, partitions=1), counting or CountingPipeline(database.keys)
+    consumer = Running(broker, topic, database, log, pipeline, kind)
     try:
         publish(broker, topic, binary("0", diagnosis(key="0")), partitions=1)
         until(lambda: receipts(database) == 1)
         for number in (1, 2):
             publish(broker, topic, binary(str(number), diagnosis(key=str(number))), partitions=1)
-            until(lambda: consumer.pipeline.read == number + 1)  # noqa: B023 used at once
+            until(lambda: pipeline.read == number + 1)  # noqa: B023 used at once
             assert log.reached.wait(30)
         yield consumer
     finally:
@@ -138,15 +117,15 @@ def test_a_consumer_that_did_not_wait_would_lose_what_failed(kafka_broker: Kafka
 
 
 def test_what_was_read_ahead_of_a_fenced_batch_is_read_again(kafka_broker: KafkaBroker, database: Database) -> None:
-    log = HeldLog(database)
-    with ahead(kafka_broker, database, log) as consumer:
+    log, pipeline = HeldLog(database), CountingPipeline(database.keys)
+    with ahead(kafka_broker, database, log, counting=pipeline) as consumer:
         with database.connect("owner") as owner:
             owner.execute("update log.offsets set next_offset = 0")
         log.may_go_on.set()
         until(lambda: receipts(database) == 3)
         until(lambda: next_offset(database) == 3)
         assert consumer.metric("ingest_fenced_total") == 1
-        assert consumer.pipeline.read == 6
+        assert pipeline.read == 6
     assert diagnoses(database) == 3
 
 
