@@ -5,8 +5,9 @@ from typing import Any
 
 import orjson
 
-from consumers.messages import RawMessage, content_type_of
+from consumers.messages import RawMessage, told_content_type
 from consumers.translation import Entry, NotOurs, Refused, Translated
+from domain.catalogue import CATALOGUE
 from domain.pathway import DiagnosisAgreed
 from infra.writing.work import Conclusion, PartOutcome, Rejection
 
@@ -32,7 +33,7 @@ def conclude(entries: list[Entry], message: RawMessage, outcomes: list[PartOutco
     rejection = None
     if reasons:
         owner = _owner({each["code"] for each in reasons})
-        rejection = Rejection(reasons[:_MOST_REASONS], message.coordinates, content_type_of(message) or None, owner)
+        rejection = Rejection(reasons[:_MOST_REASONS], message.coordinates, told_content_type(message), owner)
     return Conclusion(outcome, orjson.dumps(_answer(outcome, told)), rejection)
 
 
@@ -59,17 +60,18 @@ def _told(entry: Entry, outcome: PartOutcome | None) -> dict[str, Any]:
         case NotOurs():
             return {**told, "outcome": "not-ours", "detail": entry.why}
         case _:
-            return told | _decided(outcome)
+            return told | _decided(entry, outcome)
 
 
-def _decided(outcome: PartOutcome | None) -> dict[str, Any]:
+def _decided(entry: Entry, outcome: PartOutcome | None) -> dict[str, Any]:
     if outcome is None or (outcome.refusal is None and not outcome.events):
         return {"outcome": "nothing-new"}
     if outcome.refusal is None:
         return {"outcome": "recorded", "events": [str(event_id) for event_id, _ in outcome.events]}
     code, detail = outcome.refusal
     action = _ASK_PRIVACY if code in _PRIVACY else _RESOLVE_IDENTITY if code in IDENTITY else _ACT
-    return {"outcome": "rejected", "code": code, "detail": detail, "action": action}
+    field = f"{entry.pointer}/patient" if code in _PRIVACY | IDENTITY and entry.kind in CATALOGUE else entry.pointer
+    return {"outcome": "rejected", "code": code, "field": field, "detail": detail, "action": action}
 
 
 def _reason(entry: Entry, told: dict[str, Any]) -> dict[str, Any]:

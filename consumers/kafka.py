@@ -15,13 +15,13 @@ import psycopg
 import structlog
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
-from kafka.errors import CorruptRecordError, KafkaError, LogTruncationError, OffsetOutOfRangeError
+from kafka.errors import KafkaError, LogTruncationError, OffsetOutOfRangeError
 
 from consumers.ingest_metrics import IngestMetrics
 from consumers.messages import RawMessage, content_type_of
 from consumers.pipeline import Pipeline
 from consumers.places import Place, TopicUnreadable, place_of
-from consumers.unreadable import found_unreadable
+from consumers.unreadable import UNREADABLE, found_unreadable
 from infra.topics import MAX_BATCH_BYTES
 from infra.writing.log import Fenced, Log
 from infra.writing.turns import Job
@@ -144,7 +144,7 @@ class Intake:
         except (OffsetOutOfRangeError, LogTruncationError) as error:
             self._lose(consumer, _partitions(error), "offset_out_of_range")
             return
-        except CorruptRecordError:
+        except UNREADABLE:
             reading = consumer.assignment() - consumer.paused() - assigned.fresh
             positions = {each: consumer.position(each) for each in reading}
             self._unreadable |= found_unreadable(self._connection, _OPTIONS, positions)

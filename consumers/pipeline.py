@@ -15,6 +15,7 @@ from consumers.messages import JSON, RawMessage, content_type_of, packed
 from consumers.provenance import Written, provenance_of
 from consumers.translation import Entry, Instruction, Refusal, Refused, Sender, Translated
 from domain.cancer_codes import CancerCodes
+from domain.identity import PatientReference
 from infra.keys import KeyRing
 from infra.writing.work import Act, Conclusion, OffsetMove, Outcome, Part, PartOutcome, Work
 from infra.writing.writer import Writer
@@ -24,6 +25,7 @@ log = structlog.get_logger(__name__)
 FHIR = ("application/fhir+json", "application/json+fhir")
 HL7V2 = ("application/hl7-v2+er7", "x-application/hl7-v2+er7")
 UNIDENTIFIED = "unidentified"
+MOST_FACTS = 5_000
 _PORTION, _PORTION_BYTES = 100, 1_000_000
 _UNREAD = Given({}, "", None)
 
@@ -197,7 +199,18 @@ def _identify(reading: _Reading) -> None:
 
 
 def _attribute(reading: _Reading) -> None:
-    reading.parts = tuple(_parts(reading.envelope, reading.entries))
+    parts = tuple(_parts(reading.envelope, reading.entries))
+    if len(reading.message.value or b"") > MOST_FACTS:  # no fact takes less than a byte
+        _refuse_too_many(parts)
+    reading.parts = parts
+
+
+def _refuse_too_many(parts: tuple[Part, ...]) -> None:
+    """All of a message is recorded in one transaction, which others wait for."""
+    told = [part.patient.identifiers for part in parts if isinstance(part.patient, PatientReference)]
+    facts = len(set().union(*told)) + len(parts) + sum(len(part.acts) for part in parts)
+    if facts > MOST_FACTS:
+        raise Refusal("too-many", "", f"more than {MOST_FACTS} facts and identifiers", "send it in smaller parts")
 
 
 def _signal(read: Envelope) -> dict[str, Any]:

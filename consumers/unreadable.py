@@ -1,4 +1,5 @@
-"""Records whose bytes the client library does not take, such as one with a header's name that is not UTF-8.
+"""Records whose bytes the client library does not take, such as one with a header's name that is not UTF-8, or
+compressed in a way that it was not installed for.
 
 Any publisher can send one. The library says neither where it stands nor polls again afterwards, so every partition is
 looked at by a consumer of its own, and the ones without go on.
@@ -8,8 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import CorruptRecordError
+from kafka.errors import CorruptRecordError, UnsupportedCodecError
 
+UNREADABLE = (CorruptRecordError, UnsupportedCodecError)
 _PATIENCE_MS = 2_000
 
 
@@ -29,7 +31,7 @@ def _is_unreadable(
         consumer.seek(partition, at)
         consumer.poll(timeout_ms=_PATIENCE_MS, max_records=1)
         return False
-    except CorruptRecordError:
+    except UNREADABLE:
         return True
     finally:
         consumer.close(autocommit=False, timeout_ms=2_000)

@@ -23,6 +23,11 @@ class TopicError(Exception):
     """A topic could not be made; the message carries the broker's reason."""
 
 
+# Whatever way of compressing a publisher chose, the broker stores what every consumer reads; and what would be larger
+# than a batch may be when it is unpacked, is refused at the door.
+COMPRESSION = {"compression.type": "uncompressed"}
+
+
 @dataclass(frozen=True)
 class Topic:
     """A topic as it is made; one that exists is left as it is."""
@@ -31,7 +36,7 @@ class Topic:
     partitions: int
     replicas: int = 1
     configuration: Mapping[str, str] = field(
-        default_factory=lambda: RETENTION | {"max.message.bytes": str(MAX_BATCH_BYTES)}
+        default_factory=lambda: RETENTION | COMPRESSION | {"max.message.bytes": str(MAX_BATCH_BYTES)}
     )
 
 

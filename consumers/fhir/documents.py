@@ -52,6 +52,9 @@ PATIENTS: Mapping[str, Callable[[Message, Resource], PatientReference]] = Mappin
     {"Appointment": patient_of_appointment, "Patient": patient_in}
 )
 
+# Resources of one message name each other, so reading them takes longer than their number alone says.
+MOST_RESOURCES = 5_000
+
 
 def translate(document: Any, sender: Sender, codes: CancerCodes | None = None) -> list[Entry]:
     """`document` is decoded JSON of any shape; `codes` are the shipped lists unless a deployment adds to them.
@@ -61,6 +64,9 @@ def translate(document: Any, sender: Sender, codes: CancerCodes | None = None) -
     if mns.is_signal(document):
         return mns.translate(document, sender)
     found = parts(document)
+    if len(found) > MOST_RESOURCES:
+        action = "send it in smaller parts"
+        return [Refused("", "Bundle", "too-many", "", f"more than {MOST_RESOURCES} resources in one message", action)]
     message = Message(sender, codes or shipped(), (each for each in found if isinstance(each, Resource)))
     return [_entry(message, part) for part in found]
 

@@ -1,7 +1,8 @@
 """The one write path: one thread per process takes works in turn, decides them in memory and appends them together.
 
 A stale answer is decided again, the third time under the lock. A lost connection is tried again: what was stored
-meanwhile answers by its receipt. A database error that stays is narrowed down to the one work that causes it.
+meanwhile answers by its receipt. A database error that stays, like a transaction that takes too long, is narrowed down
+to the one work that causes it.
 """
 
 import threading
@@ -14,6 +15,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 import structlog
+from psycopg.errors import TransactionTimeout
 
 from domain.stream import Stream
 from infra.custody.heeding import Destructions
@@ -172,7 +174,7 @@ class Writer:
         try:
             return self._persistently(works)
         except Exception as error:
-            if isinstance(error, Fenced) or may_pass(error):
+            if isinstance(error, Fenced) or (may_pass(error) and not isinstance(error, TransactionTimeout)):
                 raise
             if len(works) > 1:
                 middle = len(works) // 2
@@ -192,7 +194,7 @@ class Writer:
                     raise
                 self._start_again()
                 tried += 1
-                if tried == _TRIES:
+                if tried == _TRIES or (len(works) > 1 and isinstance(error, TransactionTimeout)):
                     raise
                 log.warning("write_retried", error=type(error).__name__, tried=tried)
             time.sleep(0.05 * 2**tried)

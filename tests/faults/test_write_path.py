@@ -364,3 +364,22 @@ def test_an_unknown_patient_is_refused_without_a_trace(database: Database, write
 def test_nothing_to_write_is_no_fault(writer: Writer) -> None:
     assert writer.write([]) == []
     assert writer.submit(work("1", need("1"), patient=MARIA)).outcome == "recorded"
+
+
+class TooLong(Log):
+    """The log itself, but with this message no transaction ends in time."""
+
+    def append(
+        self, seen: int, reads: Sequence[UUID], batch: Batch, not_after: datetime | None = None
+    ) -> Appended | Stale | Known:
+        if any(row[0] == b"long" for row in batch.receipts):
+            raise psycopg.errors.TransactionTimeout
+        return super().append(seen, reads, batch, not_after)
+
+
+def test_a_message_that_takes_too_long_is_set_aside_and_its_neighbours_are_recorded(database: Database) -> None:
+    """Tried again for ever, it would stop its partition."""
+    works = [message(key, [part((CARE_PLAN, NeedRaised(need=key, concern="work")))]) for key in ("a", "long", "b", "c")]
+    store = TooLong(lambda: database.connect("writer"), database.keys)
+    with closing(Writer(store, database.keys)) as writer:
+        assert [each.outcome for each in writer.write(works)] == ["recorded", "rejected", "recorded", "recorded"]

@@ -115,6 +115,12 @@ REFUSED = {
     "not-a-cloudevent": RawMessage((("content-type", b"application/fhir+json"),), orjson.dumps(BUNDLE), "t/0/0"),
     "invalid-field": binary("1", diagnosis("no code")),
     "no-patient": binary("1", diagnosis() | {"patient": {}}),
+    "too-many": binary(
+        "1",
+        {"resourceType": "Patient", "identifier": [{"system": "s", "value": str(number)} for number in range(6_000)]},
+        "document.sent.v1",
+        "application/fhir+json",
+    ),
 }
 
 

@@ -43,3 +43,16 @@ def test_a_rejection_says_where_the_message_came_from() -> None:
     assert (rejection.coordinates, rejection.content_type, rejection.owner) == (
         "topic/0/1", "application/json", "identity"
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("entry", "field"),
+    [
+        (translated(), "/patient"),
+        (translated("/entry/3/resource", "Condition"), "/entry/3/resource"),
+    ],
+)
+def test_what_is_held_back_says_in_which_field(entry: Translated, field: str) -> None:
+    rejection = conclude([entry], MESSAGE, [PartOutcome(None, refusal=("name-conflict", "why"))]).rejection
+    assert rejection is not None
+    assert rejection.reasons[0]["field"] == field

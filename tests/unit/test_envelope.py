@@ -10,7 +10,7 @@ import pytest
 
 from consumers.answers import IDENTITY
 from consumers.envelope import Envelope, envelope, identity, opened
-from consumers.messages import RawMessage, http_messages, packed, unpacked
+from consumers.messages import RawMessage, http_messages, packed, told_content_type, unpacked
 from consumers.pipeline import ASIDE_WORDS
 from consumers.translation import Refusal
 from tests.events import SOURCE, attributes, binary, diagnosis, structured
@@ -152,3 +152,20 @@ def test_every_code_is_explained_in_the_documentation() -> None:
     told = (root / "docs" / "ingest.md").read_text(encoding="utf-8")
     assert len(codes) > 20
     assert {code for code in codes if f"`{code}`" not in told} == set()
+
+
+@pytest.mark.parametrize(
+    ("header", "kept"),
+    [
+        (b"Application/FHIR+json; charset=utf-8", "application/fhir+json"),
+        (b"x-application/hl7-v2+er7", "x-application/hl7-v2+er7"),
+        (b"text/plain\x00", None),
+        (b"text/9990123454", None),
+        (b"Smith, Maria", None),
+        (b"text/" + b"x" * 200, None),
+        (b"\xff", None),
+        (None, None),
+    ],
+)
+def test_a_content_type_is_kept_in_clear_only_if_it_is_one(header: bytes | None, kept: str | None) -> None:
+    assert told_content_type(RawMessage((("content-type", header),), b"", "")) == kept

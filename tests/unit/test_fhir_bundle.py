@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from consumers.fhir.documents import MOST_RESOURCES
 from consumers.translation import Entry, NotOurs, Refused, Translated
 from domain.facts import Fact
 from tests.fhir_documents import breast_cancer, bundle, entries, fixture, refusal
@@ -116,3 +117,11 @@ def test_a_value_too_long_for_its_fact_is_refused_without_repeating_it() -> None
     assert isinstance(entry, Refused)
     assert (entry.code, entry.field) == ("too-long", "/id")
     assert long not in repr(entry)
+
+
+def test_more_resources_than_one_message_may_have_are_refused_together() -> None:
+    claim = {"resourceType": "Claim"}
+    assert len(entries(bundle(*[claim] * MOST_RESOURCES))) == MOST_RESOURCES
+    (refused,) = entries(bundle(*[claim] * (MOST_RESOURCES + 1)))
+    assert isinstance(refused, Refused)
+    assert (refused.code, refused.field) == ("too-many", "")
