@@ -4,6 +4,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from getpass import getuser
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
@@ -158,14 +159,15 @@ def show(
     raw: Annotated[bool, typer.Option("--raw", help="Print the message's bytes: THIS IS PATIENT DATA.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Reasons, coordinates and attempts of one message; never patient data, unless --raw asks for it."""
+    """Reasons, coordinates and attempts of one message; patient data only with --raw, which is noted as an access."""
     settings = load_settings()
     with _connect(settings) as connection:
         found = rejected.rejected_message(connection, rejected_id)
         if found is None:
             raise typer.BadParameter("there is no such rejected message")
         if raw:
-            sys.stdout.buffer.write(rejected.raw_message(connection, _key_ring(settings), found).value or b"")
+            with psycopg.connect(settings.database_url(Role.AUDITOR), autocommit=True) as auditor:
+                sys.stdout.buffer.write(rejected.shown_raw(auditor, _key_ring(settings), found, getuser()))
             return
     if as_json:
         _print(rejected.as_json(found.told()))

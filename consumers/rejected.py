@@ -21,6 +21,10 @@ _COLUMNS = """rejected_id, receipt_key, source, content_type, coordinates, reaso
 _LIST = f"""select {_COLUMNS} from log.rejected where (%s::text is null or state = %s)
              order by rejected_at desc, rejected_id limit %s"""  # noqa: S608 our own column names
 _ONE = f"select {_COLUMNS} from log.rejected where rejected_id = %s"  # noqa: S608 our own column names
+# Of whoever the message was attributed to; of nobody where it stands under a key of its month.
+_NOTED = """insert into access.reads (patient_id, actor, role, purpose, outcome, projection)
+            select (select k.patient_id from log.raw_messages m join log.keys k using (key_id) where m.receipt_key = %s
+                     order by m.received_at desc limit 1), %s, 'operator', 'message-repair', 'read', 'raw-message'"""
 _RAW = "select key_id, sealed from log.raw_messages where receipt_key = %s order by received_at desc limit 1"
 _KEY = """select key_id, wrapped from log.keys where key_id = %s
           union all select key_id, wrapped from log.monthly_keys where key_id = %s"""
@@ -64,13 +68,22 @@ def rejected_message(connection: "psycopg.Connection[Any]", rejected_id: UUID) -
 
 
 def raw_message(connection: "psycopg.Connection[Any]", keys: KeyRing, rejected: RejectedMessage) -> RawMessage:
-    """As it came; `connection` of role writer. Raises NotRetried when bytes or key are gone, KeyUnusable."""
+    """As it came; `connection` of role writer or auditor. Raises NotRetried when bytes or key are gone, KeyUnusable."""
     row = connection.execute(_RAW, [rejected.receipt_key]).fetchone()
     if row is None:
         raise NotRetried("the bytes of this message have expired")
     key_id, sealed = row
     key = _key(connection, keys, key_id)
     return unpacked(key.open(sealed, rejected.receipt_key), rejected.coordinates)
+
+
+def shown_raw(auditor: "psycopg.Connection[Any]", keys: KeyRing, rejected: RejectedMessage, who: str) -> bytes:
+    """The bytes of a message for a person's eyes, noted in the access log before they are given: `who` is theirs.
+    `auditor` is of that role. Raises as `raw_message` does."""
+    with auditor.transaction():
+        auditor.execute(_NOTED, [rejected.receipt_key, f"terminal/{who}"])
+        message = raw_message(auditor, keys, rejected)
+    return message.value or b""
 
 
 def _key(connection: "psycopg.Connection[Any]", keys: KeyRing, key_id: UUID) -> DataKey:

@@ -114,6 +114,8 @@ def token(
     if not role:
         raise IssuerRefused(f"name a role: make token ROLE=…; there are {', '.join(ROLES)}")
     settings = load_settings()
+    if settings.in_development and settings.postgres_port is None:
+        sys.stderr.write(f"note: nothing runs on {settings.data_dir}; is another DATA_DIR meant?\n")
     issuer = local_issuer(settings)
     details = _details(settings, role, patient or None)
     typer.echo(issuer.token(role, organisation=org or details.organisation, **details.of_person))

@@ -13,13 +13,19 @@ from infra.custody.ledger import LedgerBroken
 from infra.custody.providers import key_provider, ledger
 from infra.custody.rotation import CustodyRefused
 from infra.evidence import signing_key
-from infra.keys import RETIRED, KeyUnusable
+from infra.keys import RETIRED, KeyRing, KeyUnusable
 from infra.migrate import pending
 from infra.settings import Role, Settings, SettingsError
 
 _SECONDS = 5
 Issued: TypeAlias = Literal["patient", "staff", "system"]
 _ISSUED: tuple[Issued, ...] = ("patient", "staff", "system")
+
+
+_LOST = """select count(*) filter (where k.patient_id is null), count(*)
+              from log.patient_heads h left join log.keys k using (patient_id)
+             where not exists (select from log.destructions d
+                                where d.patient_id = h.patient_id and d.carried_out_at is not null)"""
 
 
 class Check(NamedTuple):
@@ -43,6 +49,7 @@ def checks(settings: Settings) -> Iterable[Check]:
     yield _tried("checkpoint key", partial(_has_signing_key, settings))
     yield _tried("retired keys", partial(_is_of_this_database, settings))
     yield _tried("destroyed keys", partial(_are_destroyed, settings))
+    yield _tried("patients' keys", partial(_are_there, settings))
     yield _tried("kafka", partial(_has_broker, settings))
     for of in _ISSUED:
         yield _tried(f"issuer of {of} tokens", partial(_has_issuer, settings, of))
@@ -107,6 +114,19 @@ def _are_destroyed(settings: Settings) -> str:
     with psycopg.connect(settings.database_url(Role.CUSTODIAN), connect_timeout=_SECONDS) as custodian:
         refuse_unapplied(custodian, told)
     return f"{len(told.destructions())}, none of them back"
+
+
+def _are_there(settings: Settings) -> str:
+    """What a missing key sealed would read as if it had been destroyed. One is tried, for a key file of elsewhere has
+    versions of the same names."""
+    with psycopg.connect(settings.database_url(Role.AUDITOR), connect_timeout=_SECONDS) as auditor:
+        lost, of = auditor.execute(_LOST).fetchone() or (0, 0)
+        newest = auditor.execute("select key_id, wrapped from log.keys order by created_at desc limit 1").fetchone()
+    if newest is not None:
+        KeyRing(key_provider(settings)).unwrap(*newest)
+    if lost:
+        raise _NotSo(f"those of {lost} people are gone, and nobody destroyed them: bring them back from a backup")
+    return f"of {of} people, none missing"
 
 
 def _has_broker(settings: Settings) -> str:

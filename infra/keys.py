@@ -147,7 +147,7 @@ class FileKeyProvider:
             base64.b64decode(told["index"])
             return _Held(stamp, told, told["current"], keys | {told["current"]: keys[told["current"]]})
         except (OSError, ValueError, LookupError, TypeError) as error:
-            raise KeyUnusable(f"the key file cannot be read: {type(error).__name__}") from error
+            raise KeyUnusable(f"the key file {self._path} cannot be read: {type(error).__name__}") from error
 
     def _replace(self, told: dict[str, Any]) -> None:
         """Whole or not at all: half a key file would be the loss of everything."""
@@ -255,7 +255,7 @@ def _stamp(path: Path) -> tuple[int, int]:
     try:
         found = path.stat()
     except OSError as error:
-        raise KeyUnusable(f"the key file cannot be read: {type(error).__name__}") from error
+        raise KeyUnusable(f"the key file {path} cannot be read: {type(error).__name__}") from error
     return found.st_mtime_ns, found.st_ino
 
 

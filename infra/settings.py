@@ -250,7 +250,9 @@ class Settings(BaseSettings):
 
     def _only_in_development(self, variable: str) -> None:
         if not self.in_development:
-            raise SettingsError(f"{variable} must be set: production has no default for it")
+            told = f"{variable} must be set: production has no default for it"
+            is_meant = os.environ.get("ENVIRONMENT") == "production"
+            raise SettingsError(told if is_meant else f"{told}, and {self.data_dir} holds no development system")
 
 
 def load_settings() -> Settings:

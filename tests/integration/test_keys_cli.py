@@ -127,6 +127,31 @@ def test_migrating_applies_again_what_a_restore_brought_back(patient: UUID, data
     assert said("reapply", "--json") == "[]"
 
 
+def test_keys_that_are_gone_or_do_not_open_are_told_from_those_that_were_destroyed(
+    patient: UUID, database: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def checked() -> tuple[bool, str]:
+        found = json.loads(CliRunner().invoke(cli, ["check", "--json"]).output)
+        return next((each["passed"], each["detail"]) for each in found if each["what"] == "patients' keys")
+
+    with database.connect("owner") as owner:
+        owner.execute("insert into log.patient_heads values (%s, 1, %s)", [patient, bytes(32)])
+        assert checked() == (True, "of 1 people, none missing")
+        owner.execute("create table public.before as select * from log.keys")
+        owner.execute("delete from log.keys")
+        assert checked()[0] is False
+        assert "nobody destroyed them" in checked()[1]
+        owner.execute("insert into log.keys select * from public.before")
+    with monkeypatch.context() as wrong:
+        FileKeyProvider.generate(tmp_path / "of another installation")
+        wrong.setenv("KEY_FILE", str(tmp_path / "of another installation"))
+        assert checked() == (False, "a sealed value does not open: wrong key, wrong place, or altered")
+    said("destroy", patient, "--reason", WHY, "--by", "ann")
+    said("destroy", patient, "--confirm", "--by", "bob")
+    said("destroy", patient, "--carry-out")
+    assert checked() == (True, "of 0 people, none missing")
+
+
 def test_keys_of_months_end_as_a_whole(patient: UUID, database: Database) -> None:
     aside = "insert into log.raw_messages (receipt_key, key_id, sealed) select %s, key_id, '' from log.monthly_keys"
     rejected = """insert into log.rejected (rejected_id, receipt_key, coordinates, reasons)

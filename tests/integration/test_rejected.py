@@ -1,5 +1,6 @@
 """Messages set aside: seen, taken up again, discarded; through the functions and through the command line."""
 
+import getpass
 import json
 from contextlib import closing
 from pathlib import Path
@@ -113,6 +114,7 @@ def command_line(database: Database, tmp_path: Path) -> tuple[CliRunner, KeyRing
         "ENVIRONMENT": "development",
         "DATA_DIR": str(tmp_path),
         "DATABASE_URL_WRITER": database.url("writer"),
+        "DATABASE_URL_AUDITOR": database.url("auditor"),
         "KEY_FILE": str(key_file),
         "COLUMNS": "200",
     }
@@ -135,6 +137,9 @@ def test_the_command_line_lists_shows_retries_and_discards(
     assert "test/0/0" in shown
     assert "Rumpel" not in shown
     assert "Rumpel" in runner.invoke(cli, ["rejected", "show", codes["invalid-field"], "--raw"]).stdout
+    with database.connect("auditor") as auditor:
+        noted = auditor.execute("select actor, role, purpose, outcome, projection from access.reads").fetchall()
+    assert noted == [(f"terminal/{getpass.getuser()}", "operator", "message-repair", "read", "raw-message")]
 
     again = runner.invoke(cli, ["rejected", "retry", codes["invalid-field"], "--json"])
     assert json.loads(again.stdout) == {codes["invalid-field"]: "rejected"}

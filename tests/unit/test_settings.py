@@ -60,6 +60,14 @@ def test_production_names_what_is_missing(load: Load, use: Callable[[Settings], 
         use(load(ENVIRONMENT="production"))
 
 
+def test_whoever_meant_a_development_system_hears_where_it_was_looked_for(load: Load, tmp_path: Path) -> None:
+    """`make run` with another DATA_DIR, and a command in a shell that does not know of it."""
+    with pytest.raises(SettingsError, match=f"production has no default for it, and {tmp_path} holds no development"):
+        load().database_url(Role.READER)
+    with pytest.raises(SettingsError, match=r"production has no default for it$"):
+        load(ENVIRONMENT="production").database_url(Role.READER)
+
+
 def test_production_logs_in_to_kafka_over_tls(load: Load) -> None:
     with pytest.raises(SettingsError, match="KAFKA_PASSWORD"):
         load(KAFKA_BOOTSTRAP="k1:9093,k2:9093").kafka()
