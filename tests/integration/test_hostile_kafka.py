@@ -1,7 +1,10 @@
 """What a careless or hostile publisher can put on a topic: every record gets an outcome, and none stops a consumer."""
 
+import os
+import random
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -11,10 +14,12 @@ import pytest
 from kafka import KafkaProducer
 
 from consumers.messages import STRUCTURED, RawMessage
+from consumers.publish import messages_of
 from infra.kafka_broker import KafkaBroker
 from infra.topics import MAX_MESSAGE_BYTES, Topic, create_topics
 from tests.conftest import Database
 from tests.events import NHS_NUMBER, binary, diagnosis, structured
+from tests.fhir_documents import FIXTURES
 from tests.ingesting import connection, count, new_topic, publish, receipts, running, until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
@@ -40,6 +45,9 @@ def structured_twice(event_id: str) -> RawMessage:
     return message._replace(value=b'{"id":"first",' + (message.value or b"")[1:])
 
 
+# Reasons for which nobody but us is to blame.
+OURS = """select count(*) from log.rejected, jsonb_array_elements(reasons) as each
+           where each ->> 'code' in ('not-readable', 'not-storable')"""
 STRANGE = {
     "nul in the content type": (with_headers("s1", content__type=b"text/plain\x00"), "rejected"),
     "a person in the content type": (with_headers("s2", content__type=f"smith {NHS_NUMBER}".encode()), "rejected"),
@@ -107,10 +115,48 @@ def test_whatever_a_record_is_it_gets_an_outcome_and_the_next_is_read(
         shown = str(auditor.execute("select source, content_type, coordinates, reasons from log.rejected").fetchall())
         longest = auditor.execute("select max(length(content_type)) from log.rejected").fetchone()
     assert NHS_NUMBER not in shown
-    assert "not-storable" not in shown
-    assert "not-readable" not in shown
+    assert count(database, OURS) == 0
     assert longest is not None
     assert longest[0] < 200
+
+
+def files() -> list[RawMessage]:
+    """The public examples where they are here, else those that stand with the tests; as they are published."""
+    folder = Path(os.environ.get("EXAMPLES_DIR", "../shared/examples"))
+    found = sorted((folder if folder.is_dir() else FIXTURES).rglob("*.*"))
+    sent = [
+        each
+        for path in found
+        if path.is_file() and path.name != "MANIFEST.csv"
+        for each in messages_of(path, "/publish/local")
+    ]
+    return [RawMessage(each.headers, each.value, "") for each in sent]
+
+
+def cut_short(message: RawMessage, chance: random.Random) -> RawMessage:
+    """Under an id of its own, as a sender does that takes it for a new one."""
+    value = message.value or b""
+    headers = dict(message.headers) | {"ce_id": f"cut-{chance.random()}".encode()}
+    return message._replace(headers=tuple(headers.items()), value=value[: chance.randrange(len(value))])
+
+
+def test_files_sent_twice_backwards_and_cut_short_are_answered_once_each(
+    kafka_broker: KafkaBroker, topic: str, database: Database
+) -> None:
+    sent, chance = files(), random.Random(4)
+    distinct = len({(message.headers, message.value) for message in sent})
+    with running(kafka_broker, topic, database):
+        publish(kafka_broker, topic, *sent, *sent, partitions=1)
+        until(lambda: count(database, "select next_offset from log.offsets") == 2 * len(sent), 120)
+        events, answered = count(database, "select count(*) from log.events"), receipts(database)
+        publish(kafka_broker, topic, *reversed(sent), partitions=1)
+        until(lambda: count(database, "select next_offset from log.offsets") == 3 * len(sent), 60)
+        assert (count(database, "select count(*) from log.events"), receipts(database)) == (events, answered)
+        publish(kafka_broker, topic, *(cut_short(each, chance) for each in sent), partitions=1)
+        until(lambda: count(database, "select next_offset from log.offsets") == 4 * len(sent), 60)
+    assert events > 0
+    assert answered <= distinct
+    assert count(database, OURS) == 0
 
 
 def snappy(payload: bytes) -> bytes:

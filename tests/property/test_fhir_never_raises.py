@@ -1,6 +1,5 @@
 """Whatever JSON comes, every resource has exactly one entry, nothing is raised, and no value is repeated."""
 
-import copy
 import json
 import random
 from typing import Any
@@ -13,6 +12,7 @@ from consumers import mns
 from consumers.fhir import documents
 from consumers.translation import NotOurs, Refused, Translated
 from tests.fhir_documents import FIXTURES, fixture, sender
+from tests.strange import STRANGE, changed, places
 
 NAMES = st.sampled_from(
     [
@@ -39,42 +39,6 @@ JSON = st.recursive(
     LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES | st.text(max_size=4), inner, max_size=6)
 )
 FIXTURE_NAMES = sorted(path.stem for path in FIXTURES.glob("*.json"))
-STRANGE: list[Any] = [
-    None,
-    7,
-    -1.5,
-    10**400,
-    float("nan"),
-    True,
-    "",
-    "🙂",
-    "\ud800",
-    "x" * 400,
-    "2026-02-30",
-    "9999-12-31T23:59:59-12:00",
-    "0001-01-01",
-    [],
-    {},
-    [[]],
-    [None],
-    {"coding": 3},
-]
-
-
-def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    steps = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [path, *(place for key, inner in steps for place in places(inner, (*path, key)))]
-
-
-def changed(document: Any, path: tuple[Any, ...], value: Any) -> Any:
-    if not path:
-        return value
-    result = copy.deepcopy(document)
-    parent = result
-    for step in path[:-1]:
-        parent = parent[step]
-    parent[path[-1]] = value
-    return result
 
 
 def assert_told(document: Any) -> None:
