@@ -3,7 +3,7 @@
 from consumers.fhir.message import Message, Resource
 from consumers.fhir.pathway import Outcome, cancer_in
 from consumers.fhir.reading import Reading, concept_words, first_occurred, has_code
-from consumers.translation import Instruction, Refusal
+from consumers.translation import Instruction
 from domain.care_plan import ActionAgreed, ActionDropped, ActionFinished, PlanReceived
 from domain.facts import CARE_PLAN, Fact, scoped_key
 from domain.times import Occurred
@@ -50,7 +50,7 @@ def is_for_cancer_or_support(message: Message, resource: Resource) -> bool:
 
 def belongs_to_other_plans(message: Message, resource: Resource, member: str) -> bool:
     """Care plans of the message name it, and none of them is about cancer."""
-    plans = [plan for plan in message.resources if plan.kind == "CarePlan" and _names(message, plan, member, resource)]
+    plans = message.naming(resource, "CarePlan", member)
     return bool(plans) and not any(is_for_cancer_or_support(message, plan) for plan in plans)
 
 
@@ -89,10 +89,3 @@ def _over(detail: Reading, key: str) -> Fact | None:
         return ActionFinished(action=key)
     reason = concept_words(detail.get("statusReason")) if detail.get("statusReason") else None
     return ActionDropped(action=key, reason=reason) if status in ("cancelled", "stopped") else None
-
-
-def _names(message: Message, plan: Resource, member: str, resource: Resource) -> bool:
-    try:
-        return any(message.resolve(each, plan) == resource for each in plan.get(member).items())
-    except Refusal:
-        return False  # refused for its own entry

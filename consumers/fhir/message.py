@@ -52,6 +52,9 @@ class Message:
         self.resources = list(resources)
         self.primary_cancers: tuple[tuple[Target, PatientReference], ...] | None = None  # read when first asked for
         self._index: dict[str, Resource] = {}
+        # Read when first asked for, once: all may point at all, and a message may hold thousands.
+        self._contained: dict[Reading, dict[str, Reading]] = {}
+        self._named: dict[tuple[str, str], dict[Resource, list[Resource]]] = {}
         for resource in self.resources:
             for name in _names(resource):
                 self._index.setdefault(name, resource)
@@ -62,8 +65,43 @@ class Message:
         if words is None:
             return None
         if words.startswith("#"):
-            return _contained(within, words[1:])
+            return self._contained_in(within, words[1:])
         return self._index.get(words) or self._index.get(words.split("/_history/", 1)[0])
+
+    def naming(self, resource: Resource, kind: str, member: str) -> list[Resource]:
+        """The resources of a kind that refer to this one in their member. What cannot be read there is refused for its
+        own entry, and counts as far as it can be."""
+        named = self._named.get((kind, member))
+        if named is None:
+            named = self._named[kind, member] = {}
+            for each in self.resources:
+                if each.kind == kind:
+                    for found in self._referred(each, member):
+                        named.setdefault(found, []).append(each)
+        return named.get(resource, [])
+
+    def _referred(self, resource: Resource, member: str) -> Iterable[Resource]:
+        """Each once."""
+        found: dict[Resource, None] = {}
+        try:
+            for place in resource.get(member).items():
+                referred = self.resolve(place, resource)
+                if referred is not None:
+                    found[referred] = None
+        except Refusal:
+            pass
+        return found
+
+    def _contained_in(self, within: Resource, local: str) -> Resource | None:
+        """What is called so there; of two that are called the same the first."""
+        held = self._contained.get(within.reading)
+        if held is None:
+            held = {}
+            for each in within.get("contained").items():
+                held.setdefault(each.get("id").text() or "", each)
+            self._contained[within.reading] = held
+        found = held.get(local)
+        return None if found is None else Resource(found, found.get("resourceType").text() or "", local)
 
     def key_of(self, resource: Resource) -> str:
         """By its first business identifier, else by its id within the source. Refuses a resource that has neither."""
@@ -160,13 +198,6 @@ def _names(resource: Resource) -> Iterable[str]:
         for each in readable(resource):
             if isinstance(each.value, dict) and each.value.get("system") in NHS_NUMBER_SYSTEMS:
                 yield f"Patient/{each.value.get('value')}"
-
-
-def _contained(within: Resource, local: str) -> Resource | None:
-    for each in within.get("contained").items():
-        if each.get("id").text() == local:
-            return Resource(each, each.get("resourceType").text() or "", local)
-    return None
 
 
 def _own_name(found: Resource) -> str | None:

@@ -1,5 +1,6 @@
 """Documents of every shape come apart into one entry for each resource."""
 
+import time
 from collections import Counter
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from consumers.fhir.documents import MOST_RESOURCES
 from consumers.translation import Entry, NotOurs, Refused, Translated
 from domain.facts import Fact
-from tests.fhir_documents import breast_cancer, bundle, entries, fixture, refusal
+from tests.fhir_documents import SUBJECT, breast_cancer, bundle, entries, fixture, refusal, resource
 
 
 def outcome(entry: Entry) -> str:
@@ -125,3 +126,22 @@ def test_more_resources_than_one_message_may_have_are_refused_together() -> None
     (refused,) = entries(bundle(*[claim] * (MOST_RESOURCES + 1)))
     assert isinstance(refused, Refused)
     assert (refused.code, refused.field) == ("too-many", "")
+
+
+def test_resources_that_all_point_at_all_are_read_in_the_time_of_their_number() -> None:
+    """A thousand care plans that name fifty goals each, beside a thousand goals: by pairs it takes minutes."""
+    goals = [{"resourceType": "Goal", "id": f"g{number}", "subject": SUBJECT} for number in range(1_000)]
+    named = [{"reference": f"Goal/x{number}"} for number in range(50)]
+    plans = [resource("CarePlan", id=f"p{number}", status="active", goal=named) for number in range(1_000)]
+    began = time.process_time()
+    assert len(entries(bundle(*plans, *goals))) == 2_000
+    assert time.process_time() - began < 10
+
+
+def test_what_a_resource_contains_is_looked_for_once() -> None:
+    contained = [{"resourceType": "Practitioner", "id": f"z{number}"} for number in range(3_000)]
+    activities = [{"detail": {"description": "d", "performer": [{"reference": "#z2999"}]}}] * 3_000
+    began = time.process_time()
+    (told,) = entries(resource("CarePlan", status="active", contained=contained, activity=activities))
+    assert isinstance(told, Translated)
+    assert time.process_time() - began < 10
