@@ -30,6 +30,10 @@ from infra.settings import Role, Settings, load_settings
 
 REFUSALS = (SigningRefused, TopicSilent, NoteRefused, epochs.NothingBroken)
 _PATIENCE_SECONDS = 30.0
+_SILENT = (
+    "the running process signs nothing: `checkpoint_refused` in its log names the reason, "
+    "`python -m infra verify` the place"
+)
 
 cli = typer.Typer(help="Sign what the log holds, show what was signed, open a new epoch.", add_completion=False)
 console = Console()
@@ -63,19 +67,23 @@ def run(metrics_port: MetricsPort = 0) -> None:
 
 
 @cli.command()
-def keys() -> None:
+def keys(as_json: AsJson = False) -> None:
     """Print the verifier keys, which an auditor compares with copies from elsewhere."""
     settings = load_settings()
     with psycopg.connect(settings.database_url(Role.AUDITOR), autocommit=True) as auditor:
         row = auditor.execute("select branch from log.epoch").fetchone()
     private = signing_key.read(settings.signing_key_file())
-    for name in log_names(settings.log_name()).values():
-        typer.echo(str(Signer(name + (row[0] if row else ""), private).verifier))
+    branch = row[0] if row else ""
+    told = {
+        str(log): str(Signer(name + branch, private).verifier) for log, name in log_names(settings.log_name()).items()
+    }
+    typer.echo(orjson.dumps(told, option=orjson.OPT_INDENT_2).decode() if as_json else "\n".join(told.values()))
 
 
 @cli.command()
 def reopen(
     reason: Annotated[epochs.Reason, typer.Option(help="Why the log no longer extends what was signed.")],
+    as_json: AsJson = False,
 ) -> None:
     """Open a new epoch after a restore or a failover, as the owner role; the first new leaf names the break."""
     settings = load_settings()
@@ -84,7 +92,8 @@ def reopen(
         psycopg.connect(settings.database_url(Role.OWNER), autocommit=True) as owner,
     ):
         epoch = epochs.reopen(owner, sealing.signers, reason)
-    typer.echo(f"Epoch {epoch} is open; what was signed before stays as it is and is followed by new origins.")
+    said = f"Epoch {epoch} is open; what was signed before stays as it is and is followed by new origins."
+    typer.echo(orjson.dumps({"epoch": epoch}).decode() if as_json else said)
 
 
 def _signed_now(sealing: Sealing, connection: "psycopg.Connection[Any]") -> list[Signed]:
@@ -97,7 +106,7 @@ def _signed_now(sealing: Sealing, connection: "psycopg.Connection[Any]") -> list
         if all(size == 0 or (log in found and found[log].checkpoint.size >= size) for log, size in heads.items()):
             return list(found.values())
         if time.monotonic() > until:
-            raise SigningRefused("busy", "the running process signs nothing; its log says why")
+            raise SigningRefused("busy", _SILENT)
         time.sleep(0.2)
     return sealing.round(connection)
 

@@ -76,7 +76,8 @@ def test_sign_show_and_verify(operator: Operator, database: Database) -> None:
     assert "nothing to sign" in operator("checkpoint").stdout
     fill(database, 1, 20)
     (told,) = json.loads(operator("checkpoint", "--json").stdout)
-    key, _ = operator("checkpoint", "keys").stdout.splitlines()
+    key, other = operator("checkpoint", "keys").stdout.splitlines()
+    assert json.loads(operator("checkpoint", "keys", "--json").stdout) == {"events": key, "accesses": other}
     checkpoint = open_checkpoint(told["note"].encode(), [Verifier.parse(key)])
     assert (told["origin"], told["size"]) == (NAME, 20) == checkpoint[:2]
     assert NAME in operator("checkpoint").stdout
