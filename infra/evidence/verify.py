@@ -336,7 +336,7 @@ def open_note(content: bytes, key: Key, where: str) -> Note:
     ours = [signature for name, key_id, signature in note.signatures if (name, key_id) == (key.name, key.key_id)]
     if not ours:
         told = f"is not signed by the key {shown(key.name)} ({key.key_id.hex()})"
-        raise Wrong(where, f"{told}, but by the same one {opened_anew(note.lines[0])}" if is_of(key, note) else told)
+        raise Wrong(where, f"{told}, but by the same one {of_another(note.lines[0])}" if is_of(key, note) else told)
     if not all(is_signed(key, note.text, signature) for signature in ours):
         raise Wrong(where, f"the signature by {shown(key.name)} is wrong: text or signature was altered")
     return note
@@ -349,8 +349,10 @@ def is_of(key: Key, note: Note) -> bool:
     return bool(ours) and all(is_signed(other, note.text, signature) for signature in ours)
 
 
-def opened_anew(name: str) -> str:
-    return f"for the log {shown(name)}: the log was opened anew between the two, and README.md says what that means"
+def of_another(name: str) -> str:
+    return (
+        f"for {shown(name)}: another note of the same key, or this log before or after it was opened anew (README.md)"
+    )
 
 
 def is_signed(key: Key, text: bytes, signature: bytes) -> bool:
@@ -548,7 +550,7 @@ def check_key(export: Export, elsewhere: Key | None, findings: Findings) -> Key:
     elif elsewhere != key:
         told = f"is not the key that you gave ({shown(str(elsewhere))})"
         is_same = elsewhere.public == key.public
-        raise Wrong("key", f"{told}, but the same one {opened_anew(key.name)}" if is_same else told)
+        raise Wrong("key", f"{told}, but the same one {of_another(key.name)}" if is_same else told)
     else:
         findings.holds.append("The key of the log is the one that you gave.")
     return key

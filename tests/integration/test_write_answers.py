@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from datetime import datetime
-from uuid import UUID
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 
 from domain.appointment import AppointmentBooked
@@ -101,6 +102,25 @@ def test_who_decided_on_an_older_state_decides_again(database: Database, writer:
     assert log.answers[1].streams == [
         row[0] for row in rows(database, "select stream_id from log.events where position = 4")
     ]
+
+
+@pytest.mark.parametrize(("versions", "is_whole"), [([1, 2], True), ([2], False), ([1, 3], False), ([-1], False)])
+def test_versions_that_leave_a_gap_are_refused_by_the_database(
+    database: Database, versions: list[int], is_whole: bool
+) -> None:
+    """Whatever a writer of ours or of another version believes of a stream."""
+    many = len(versions)
+    call = """select answer from log.append(seen => 0, reads => '{}', stream_ids => %s, versions => %s::integer[],
+                patient_ids => %s::uuid[], types => %s, occurred_ats => %s, precisions => %s, payloads => %s,
+                key_ids => %s::uuid[])"""
+    moment = datetime(2026, 3, 1, tzinfo=UTC)
+    given = [[uuid4()] * many, versions, [None] * many, ["x.v1"] * many, [moment] * many, "I" * many, [b""] * many]
+    with database.connect("writer") as writer:
+        if is_whole:
+            assert writer.execute(call, [*given, [None] * many]).fetchone() == ("appended",)
+            return
+        with pytest.raises(psycopg.errors.CheckViolation):
+            writer.execute(call, [*given, [None] * many])
 
 
 def test_who_is_behind_goes_on_and_hears_what_others_wrote(database: Database, writer: Writer) -> None:
