@@ -12,6 +12,7 @@ import kafka.producer.kafka as producing
 import kafka.record.default_records as batches
 import pytest
 from kafka import KafkaProducer
+from kafka.errors import MessageSizeTooLargeError
 
 from consumers.messages import STRUCTURED, RawMessage
 from consumers.publish import messages_of
@@ -198,6 +199,16 @@ def test_our_topics_take_every_way_of_compressing(
     with running(kafka_broker, topic, database) as consumer:
         until(lambda: receipts(database) == 2)
         assert consumer.metric("ingest_stopped_partitions") == 0
+
+
+def test_what_unpacks_to_more_than_a_batch_may_have_is_refused_at_the_door(
+    kafka_broker: KafkaBroker, topic: str
+) -> None:
+    """A few kilobytes that would be fifty megabytes in the consumer's memory."""
+    producer = KafkaProducer(**connection(kafka_broker), compression_type="gzip", max_request_size=100_000_000)
+    with pytest.raises(MessageSizeTooLargeError):
+        producer.send(topic, value=b"x" * 50_000_000).get(timeout=60)
+    producer.close()
 
 
 def test_on_another_topic_it_stops_its_partition_alone(
