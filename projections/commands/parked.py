@@ -57,7 +57,7 @@ def parked_retry(
     if as_json:
         print_json({"retried": len(chosen), "failed": failed})
     else:
-        console.print(f"{len(chosen) - len(failed)} people are served again; {len(failed)} are still held back.")
+        console.print(f"Served again: {len(chosen) - len(failed)}; still held back: {len(failed)}.")
     if failed:
         raise typer.Exit(1)
 

@@ -105,7 +105,7 @@ def _screen(look: Look) -> RenderableType:
 
 
 def _people(parked: int) -> str:
-    return f"{parked} people are held back (`parked list` says who)" if parked else "Nobody is held back"
+    return f"Held back: {parked} (`parked list` says who)" if parked else "Nobody is held back"
 
 
 def _served(look: Look) -> Table:

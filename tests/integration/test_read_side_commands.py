@@ -86,5 +86,5 @@ def test_whose_fold_still_fails_stays_held_back(terminal: Terminal) -> None:
         owner.execute(f"update log.keys set wrapped = '\\x00' where patient_id = ({first})")
     retried = terminal.run("parked", "retry", "--all")
     assert retried.exit_code == 1
-    assert "2 people are served again; 1 are still held back" in retried.stdout
+    assert "Served again: 2; still held back: 1." in retried.stdout
     assert [each["attempts"] for each in terminal.json("parked", "list")] == [2]

@@ -18,7 +18,7 @@ from projections.live.running import EngineMetrics, SignalMetrics
 FOLDER = Path(__file__).parents[2] / "infra" / "dashboards"
 RUNBOOK = (Path(__file__).parents[2] / "docs" / "runbook.md").read_text()
 _FUNCTIONS = {"sum", "rate", "max", "count", "increase", "histogram_quantile", "by", "time", "min", "absent"}
-_LABELS = {"projection", "outcome", "partition", "le", "status", "route"}
+_LABELS = {"projection", "outcome", "partition", "le", "status", "route", "log"}
 
 
 def expressions() -> list[str]:
@@ -58,6 +58,14 @@ def test_every_metric_that_is_drawn_or_alerted_on_exists() -> None:
 
 def test_a_metric_that_does_not_exist_is_noticed() -> None:
     assert unknown(["sum(rate(projections_evnets_total[1m]))"]) == {"projections_evnets_total"}
+
+
+def test_an_alert_on_age_takes_the_newest_of_all_processes() -> None:
+    """One that led before another took over goes on telling when it last did."""
+    alerts = re.findall(r"^\s+expr: (.+)$", (FOLDER / "alerts.yml").read_text(), re.MULTILINE)
+    aged = [re.findall(r"time\(\) - (.+?) >", each) for each in alerts if "time() -" in each]
+    assert len(aged) == 2
+    assert [each for found in aged for each in found if "max" not in each] == []
 
 
 @pytest.mark.parametrize(
