@@ -14,7 +14,7 @@ from domain.annotation import Assign, Correct, MarkInError, Move
 from domain.correcting import place_in_other_record
 from domain.facts import Command, Recorded, Target, Text, Word
 from domain.history import effective
-from domain.stream import category_told
+from domain.unread import category_told
 
 routes = APIRouter(tags=["correct"], prefix="/events/{stream}/{version}")
 

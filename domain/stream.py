@@ -1,27 +1,18 @@
 """One stream as a writer holds it, and the one place where a command becomes facts."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import reduce
 from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from domain import appointment, care_plan, correcting, pathway, patient, referral
-from domain.annotation import MovedIn
-from domain.catalogue import CATALOGUE, category_of
-from domain.evolution import RETIRED, stored_class
-from domain.facts import (
-    Category,
-    Command,
-    Decisions,
-    Fact,
-    Recorded,
-    fact_json,
-    fingerprint,
-)
-from domain.history import ALTERING, FUTURE_TOLERANCE, changes_others, effective, is_ahead, moment
+from domain.catalogue import category_of
+from domain.facts import Category, Command, Decisions, Fact, Recorded, fact_json, fingerprint
+from domain.history import FUTURE_TOLERANCE, changes_others, effective, is_ahead, moment
 from domain.times import Occurred, is_after
+from domain.unread import Unread, are_plain, category_unread
 
 
 class Aggregate(NamedTuple):
@@ -46,44 +37,6 @@ AGGREGATES: Mapping[Category, Aggregate] = MappingProxyType(
 )
 
 
-# Facts that stand as they were recorded and leave others as they are, whatever they say: known by their names alone.
-_PLAIN = frozenset(stored for stored, fact in CATALOGUE.items() if fact not in ALTERING)
-
-
-class Unread(Protocol):
-    """Events of one stream as the log keeps them, at least one and oldest first, which nobody has had to read yet.
-    Whatever opens them may raise that a key is missing, UnknownFact, or pydantic's ValidationError."""
-
-    @property
-    def count(self) -> int: ...
-    @property
-    def owner(self) -> UUID: ...
-    @property
-    def version(self) -> int: ...
-    @property
-    def last_position(self) -> int: ...
-    def names(self) -> list[str]: ...
-    def fingerprints(self) -> set[bytes]: ...
-    def read(self, names: Collection[str] | None = None) -> list[Recorded]: ...
-
-
-def category_told(events: Iterable[Recorded]) -> Category | None:
-    """What kind of stream these are of, by what was recorded or moved into it; None where only other annotations
-    stand in it."""
-    kinds = (stored_class(each.fact.moved) if isinstance(each.fact, MovedIn) else type(each.fact) for each in events)
-    return _category_among(kinds)
-
-
-def _category_unread(events: Unread) -> Category | None:
-    """The same, by the names alone where nothing was moved. Raises UnknownFact."""
-    names = events.names()
-    return category_told(events.read()) if MovedIn.stored in names else _category_among(map(stored_class, names))
-
-
-def _category_among(kinds: Iterable[type[Fact]]) -> Category | None:
-    return next((known for kind in kinds if (known := category_of(kind)) is not None), None)
-
-
 class Decided(NamedTuple):
     """A fact to be recorded, with its JSON as it will be stored and by what it is known again."""
 
@@ -104,7 +57,17 @@ class Stream:
     which the bytes tell.
     """
 
-    __slots__ = ("_effective", "_events", "_latest", "_standing", "_state", "_unread", "category", "stream_id")
+    __slots__ = (
+        "_effective",
+        "_events",
+        "_fresh",
+        "_latest",
+        "_standing",
+        "_state",
+        "_unread",
+        "category",
+        "stream_id",
+    )
 
     def __init__(self, stream_id: UUID, category: Category, events: list[Recorded] | None = None) -> None:
         self.stream_id = stream_id
@@ -113,6 +76,8 @@ class Stream:
         # What stands before all in `_events`.
         self._unread: Unread | None = None
         self._standing: set[bytes] | None = None
+        # What events that are not durable yet have added to it, one for each of them.
+        self._fresh: list[bytes] = []
         self._effective: list[Recorded] | None = None
         self._state: Any = None
         # The moment of the last event in the state.
@@ -121,7 +86,7 @@ class Stream:
     @classmethod
     def of_unread(cls, stream_id: UUID, category: Category, unread: Unread) -> "Stream":
         """Of the kind that its events tell; of `category` where they tell none. Raises UnknownFact."""
-        stream = cls(stream_id, _category_unread(unread) or category)
+        stream = cls(stream_id, category_unread(unread) or category)
         stream._unread = unread
         return stream
 
@@ -194,11 +159,8 @@ class Stream:
         return effective([*plain.read(names), *self._events], of_one_stream=True)
 
     def _plain_unread(self) -> Unread | None:
-        """What is not read yet, if all of it stands as it was recorded, which its names tell."""
-        if self._unread is None:
-            return None
-        names = self._unread.names()
-        return self._unread if _PLAIN.issuperset(names) and RETIRED.keys().isdisjoint(names) else None
+        """What is not read yet, if all of it stands as it was recorded."""
+        return self._unread if self._unread is not None and are_plain(self._unread.names()) else None
 
     def decide(self, act: Fact | Command, occurred: Occurred) -> list[Decided]:
         """A report is its fact; a command is decided by its rule. The same fact is never recorded twice.
@@ -215,9 +177,11 @@ class Stream:
         self._effective = None
         if changes_others(event.fact):
             self._standing = self._state = None  # what stands has changed otherwise than by this one fact
+            self._fresh.clear()
             return
-        if self._standing is not None:
+        if self._standing is not None and known_by not in self._standing:
             self._standing.add(known_by)
+            self._fresh.append(known_by)
         if self._state is not None:
             self._grow(event)
 
@@ -232,6 +196,7 @@ class Stream:
     def settle(self, after: int, shift: int, recorded_at: datetime) -> None:
         """The events decided after position `after` are durable, `shift` positions later than was supposed."""
         events = self._events
+        self._fresh.clear()
         for index in range(len(events) - 1, -1, -1):
             event = events[index]
             if event.position <= after:
@@ -243,9 +208,16 @@ class Stream:
 
     def undo(self, after: int) -> None:
         """Forgets the events decided after position `after`: they were not recorded."""
+        undone = 0
         while self._events and self._events[-1].position > after:
             self._events.pop()
-        self._effective = self._state = self._standing = None
+            undone += 1
+        if self._standing is not None and undone == len(self._fresh):
+            self._standing.difference_update(self._fresh)
+        else:
+            self._standing = None
+        self._fresh.clear()
+        self._effective = self._state = None
 
     def _decision(self, command: Command) -> tuple[Fact, ...]:
         correct = correcting.DECISIONS.get(type(command))

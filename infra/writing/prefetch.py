@@ -56,11 +56,15 @@ class Prefetch:
         ready: dict[int, Ready] = {}
         open_needs = self._needs(parts, ready)
         absent: set[bytes | UUID] = set()
+        has_loaded = False
         while True:
             needs = [need for need in self._joined(open_needs) if not self._is_met(need, absent)]
             is_behind = afresh or self._holdings.merges_seen < self._holdings.seen
             if not (needs or is_behind):
+                if has_loaded:
+                    self._needs([part for part in parts if id(part) not in ready], ready)
                 return ready
+            has_loaded = True
             unknown = {each for need in needs for each in need.digests if self._is_new(each) and each not in absent}
             loaded, patients = self._load(needs, list(unknown), locked)
             absent = absent - set(loaded.written) if loaded.written is not None else set()

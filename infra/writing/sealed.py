@@ -12,7 +12,7 @@ _POSITION, _VERSION, _PATIENT, _STORED = 0, 3, 4, 6
 
 
 class Sealed:
-    """An Unread of domain.stream. `rows` have the columns of infra.payloads.COLUMNS and are of one patient; at least
+    """An Unread of the domain. `rows` have the columns of infra.payloads.COLUMNS and are of one patient; at least
     one, oldest first."""
 
     __slots__ = ("_key", "_rows")

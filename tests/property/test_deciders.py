@@ -179,9 +179,31 @@ def test_what_nobody_has_read_yet_decides_as_what_was_read(data: st.DataObject, 
         assert told_of(loaded) == told_of(stream)
         if data.draw(st.booleans()):
             assert loaded.state() == stream.state()
-    loaded.undo(through)
-    stream.undo(through)
-    assert loaded.events == stream.events
+    for each in (loaded, stream):
+        each.undo(through)
+        assert_decides_as_new(each, data.draw(acts(category)))
+
+
+def assert_decides_as_new(stream: Stream, told: Sequence[Act]) -> None:
+    """As one that has never decided anything."""
+    new = Stream(stream.stream_id, stream.category, list(stream.events))
+    for act, occurred in told:
+        assert answer(stream, act, occurred) == answer(new, act, occurred)
+
+
+@given(st.data(), CATEGORIES)
+def test_what_is_taken_back_was_never_decided(data: st.DataObject, category: Category) -> None:
+    """All since the last that is durable, or a part of it."""
+    stream = as_loaded(happened(category, data.draw(acts(category))))
+    loaded = stream.last_position
+    for act, occurred in data.draw(acts(category)):
+        answer(stream, act, occurred)
+    stream.settle(loaded, 0, FIRST_RECORDING)
+    durable, told = stream.last_position, data.draw(acts(category))
+    for act, occurred in told:
+        answer(stream, act, occurred)
+    stream.undo(data.draw(st.integers(durable, stream.last_position)))
+    assert_decides_as_new(stream, told)
 
 
 @given(st.data())
