@@ -179,6 +179,7 @@ class DataKey(NamedTuple):
         return nonce + self.cipher.encrypt(nonce, plain, context)
 
     def open(self, sealed: bytes, context: bytes) -> bytes:
+        """Raises KeyUnusable."""
         return _open(self.cipher, sealed, context)
 
 

@@ -18,6 +18,8 @@ from projections.folds import items
 NOT_RECORDED = items.NOT_RECORDED
 NOT_KNOWN = "not-known"
 
+# A thousand events, where each has a hundred; a processor's cache does not hold many more.
+PEOPLE_TOGETHER = 10
 _FEW = 64  # sets of projections that are folded together
 _position = itemgetter(0)
 

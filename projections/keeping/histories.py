@@ -1,9 +1,10 @@
 """Persons' histories as the engine reads them: from the log, with what was decoded before kept in bounded memory."""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import repeat
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -12,7 +13,7 @@ import psycopg
 from domain.facts import Recorded
 from domain.retention import KeyDestroyed
 from infra.keys import DataKey, KeyRing, KeyUnusable
-from infra.payloads import COLUMNS, recorded
+from infra.payloads import COLUMNS, Row, recorded_each
 from projections.folds.unfolding import Unfolding
 
 # Measured: a decoded event takes about this much as Python objects, and with its part in the folds this much more.
@@ -24,9 +25,7 @@ _HISTORIES = f"""select {COLUMNS} from log.events
                   where patient_id = any(%b) and position <= %b order by patient_id, patient_seq"""  # noqa: S608
 _KEYS = "select key_id, patient_id, wrapped from log.keys where patient_id = any(%b)"
 _DESTROYED = "select patient_id from log.destructions where carried_out_at is not null and patient_id = any(%b)"
-_PATIENT, _TYPE = 4, 6
-
-Row = tuple[Any, ...]
+_PATIENT, SEQ, _TYPE = 4, 5, 6
 
 
 class Gap(Exception):
@@ -113,12 +112,12 @@ class Histories:
         self._load_keys(connection, patients)
         return rows
 
-    def history(self, patient: UUID, undecoded: Iterable[Row]) -> Held:
-        """The person's whole history, to be weighed when it is folded. Raises what decoding raises; the person is
-        then forgotten."""
+    def history(self, patient: UUID, rows: Sequence[Row]) -> Held:
+        """The person's whole history, of which these rows are what was not decoded yet, to be weighed when it is
+        folded. Raises what decoding raises; the person is then forgotten."""
         key = self.key(patient)
         try:
-            decoded = [recorded(row, key) for row in undecoded]
+            decoded = recorded_each(rows, repeat(key, len(rows)))
         except Exception:
             self.forget(patient)
             raise
@@ -127,11 +126,12 @@ class Histories:
         self._held.move_to_end(patient)
         return held
 
-    def decoded(self, rows: Mapping[UUID, Iterable[Row]]) -> list[Recorded]:
+    def decoded(self, rows: Mapping[UUID, Sequence[Row]]) -> list[Recorded]:
         """Events of several records, each opened with its own key; nothing is kept. Of a record whose key was
         destroyed come tombstones. Raises what decoding raises."""
         keys = {patient: None if patient in self._destroyed else self.key(patient) for patient in rows}
-        return [recorded(row, keys[patient]) for patient, of_patient in rows.items() for row in of_patient]
+        of_all = [row for of_patient in rows.values() for row in of_patient]
+        return recorded_each(of_all, [keys[row[_PATIENT]] for row in of_all])
 
     def weigh(self, patient: UUID) -> None:
         weight = self._held[patient].bytes
@@ -171,9 +171,8 @@ class Histories:
     def _follows(self, patient: UUID, rows: list[Row]) -> bool:
         """Whether what is held ends just before these rows, by the person's own dense sequence."""
         held = self._held.get(patient)
-        seq = 5
         before = held.events[-1].patient_seq if held is not None and held.events else 0
-        return bool(before + 1 == rows[0][seq])
+        return bool(before + 1 == rows[0][SEQ])
 
     def _load_keys(self, connection: "psycopg.Connection[Any]", patients: list[UUID]) -> None:
         unknown = [patient for patient in patients if patient not in self._keys]

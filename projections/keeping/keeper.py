@@ -3,16 +3,18 @@
 A person whose fold fails is parked and shown as held back; others go on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
 
 from infra.keys import KeyRing
-from projections.folds.folding import Document, Projection, fold_all
+from infra.payloads import Row
+from projections.folds.folding import PEOPLE_TOGETHER, Document, Projection, fold_all, fold_each
 from projections.folds.unfolding import Unfolding
-from projections.keeping.histories import Batch, Held, Histories, KeyGone, Row
+from projections.keeping.histories import SEQ, Batch, Held, Histories, KeyGone
 from projections.keeping.persons import Following, Gathered
 from projections.tables import documents
 from projections.tables.documents import Stored
@@ -67,7 +69,13 @@ class Keeper:
         self, connection: Connection, turn: "_Turn", people: Gathered, batch: Batch, parked: set[UUID]
     ) -> None:
         mine = batch._replace(rows={each: batch.rows[each] for each in people.alone if each not in parked})
-        for patient, rows in self._histories.load(connection, mine).items():
+        told = self._histories.load(connection, mine)
+        whole = iter([patient for patient, rows in told.items() if rows[0][SEQ] == 1])
+        while some := list(islice(whole, PEOPLE_TOGETHER)):
+            if self._fold_together(turn, {each: told[each] for each in some}):
+                for each in some:
+                    del told[each]
+        for patient, rows in told.items():
             try:
                 turn.folded.append(self._documents(patient, rows, turn.projections))
             except KeyGone:
@@ -75,6 +83,23 @@ class Keeper:
             except Exception as error:  # noqa: BLE001 one person's failure must not stop the others
                 self._histories.forget(patient)
                 turn.failures.append(Failure(patient, batch.rows[patient][0][0], type(error).__name__))
+
+    def _fold_together(self, turn: "_Turn", told: Mapping[UUID, list[Row]]) -> bool:
+        """Of people whose whole histories these rows are. False where somebody's fold failed: who that is shows when
+        each is folded alone."""
+        try:
+            histories = [self._histories.history(patient, rows) for patient, rows in told.items()]
+            folded = fold_each(turn.projections, [each.events for each in histories])
+            made = [
+                self._sealed(patient, held, each, turn.projections, frozenset())
+                for patient, held, each in zip(told, histories, folded, strict=True)
+            ]
+        except Exception:  # noqa: BLE001 one person's failure must not stop the others
+            for patient in told:
+                self._histories.forget(patient)
+            return False
+        turn.folded += made
+        return True
 
     def _fold_joined(
         self, connection: Connection, turn: "_Turn", people: Gathered, batch: Batch, parked: set[UUID]
@@ -97,6 +122,16 @@ class Keeper:
     def _documents(self, patient: UUID, rows: list[Row], projections: Projections) -> dict[str, Stored]:
         held = self._histories.history(patient, rows)
         folded, unchanged = self._folded(held, len(rows), projections)
+        return self._sealed(patient, held, folded, projections, unchanged)
+
+    def _sealed(
+        self,
+        patient: UUID,
+        held: Held,
+        folded: Mapping[str, Document],
+        projections: Projections,
+        unchanged: frozenset[str],
+    ) -> dict[str, Stored]:
         self._histories.weigh(patient)
         key, last = self._histories.key(patient), held.events[-1].position
         return {

@@ -16,7 +16,7 @@ from psycopg_pool import AsyncConnectionPool
 from domain.facts import Recorded
 from domain.persons import Merge, Persons
 from infra.keys import DataKey, KeyRing
-from infra.payloads import COLUMNS, recorded
+from infra.payloads import COLUMNS, recorded_each
 from projections.folds.care_team import CARE_TEAM
 from projections.folds.folding import Document, Projection
 from projections.folds.patient_index import PATIENT_INDEX, TO_BE_JOINED, searchable
@@ -219,7 +219,8 @@ class Reading:
             raise Refused
         if held_since is not None:
             raise HeldBack(held_since)
-        events = [recorded(row[_EVENT:], self._key(*row[4:_EVENT])) for row in rows if row[_EVENT] is not None]
+        told = [row for row in rows if row[_EVENT] is not None]
+        events = recorded_each([row[_EVENT:] for row in told], [self._key(*row[4:_EVENT]) for row in told])
         return History(patient_id, events, Persons(map(_merge, merges or ())), head)
 
     def _key(self, key_id: UUID | None, wrapped: bytes | None) -> DataKey | None:

@@ -18,7 +18,7 @@ from psycopg.pq import ExecStatus
 from domain.facts import Recorded
 from domain.times import Occurred
 from infra.keys import DataKey, KeyRing, KeyUnusable
-from infra.payloads import PRECISION_BYTES, opened
+from infra.payloads import PRECISION_BYTES, fact_in, opened
 from projections.tables.documents import Stored
 from projections.tables.generations import identifier
 
@@ -93,19 +93,31 @@ class History(NamedTuple):
         if self.wrapped is None:
             raise KeyUnusable("this patient has no key")
         key = keys.unwrap(*self.wrapped)
-        return key, [self._event(row, key) for row in self.rows]
+        return key, self._events(key)
 
-    def _event(self, row: bytes, key: DataKey) -> Recorded:
-        """As `infra.payloads.recorded` makes it of a row that was taken apart."""
-        known = self.known
-        position, recorded_at, stream, version, seq, at, letter, size = _ROW.unpack_from(row)
-        end = _ROW.size + size
-        name = row[_ROW.size : end]
-        fact, provenance = opened(row[end + _LENGTH.size :], key, known.names[name], stream + version + name)
-        return Recorded(
-            position, known.moments[recorded_at], known.ids[stream], int.from_bytes(version, "big"), self.patient, seq,
-            Occurred(known.moments[at], PRECISION_BYTES[letter]), fact, provenance,
-        )  # fmt: skip
+    def _events(self, key: DataKey) -> list[Recorded]:
+        """As `infra.payloads.recorded_each` makes them of rows that were taken apart."""
+        ids, moments = self.known.ids, self.known.moments
+        columns = [_ROW.unpack_from(row) for row in self.rows]
+        ends = [_ROW.size + size for *_, size in columns]
+        names = [row[_ROW.size : end] for row, end in zip(self.rows, ends, strict=True)]
+        stored = [self.known.names[name] for name in names]
+        lines = [
+            opened(row[end + _LENGTH.size :], key, type_name, stream + version + name)
+            for row, end, type_name, name, (_, _, stream, version, *_) in zip(
+                self.rows, ends, stored, names, columns, strict=True
+            )
+        ]
+        facts = list(map(fact_in, lines, stored))
+        return [
+            Recorded(
+                position, moments[recorded_at], ids[stream], int.from_bytes(version, "big"), self.patient, seq,
+                Occurred(moments[at], PRECISION_BYTES[letter]), fact, provenance,
+            )
+            for (position, recorded_at, stream, version, seq, at, letter, _), fact, (_, _, provenance) in zip(
+                columns, facts, lines, strict=True
+            )
+        ]  # fmt: skip
 
 
 def histories(connection: Connection, among: Range, through: int) -> Iterator[History]:

@@ -17,6 +17,7 @@ import psycopg
 from infra.garbage import spare_what_is_held
 from infra.keys import KeyRing
 from projections.catalogue import PROJECTIONS
+from projections.folds.folding import PEOPLE_TOGETHER
 from projections.rebuild import bulk
 from projections.rebuild.bulk import History, Range
 from projections.tables.documents import Person, Stored, refolded_each
@@ -24,8 +25,6 @@ from projections.tables.generations import Kept
 from projections.tables.tools import Tools
 
 Connection = psycopg.Connection[Any]
-# People folded together: a thousand events, where each has a hundred; a processor's cache does not hold many more.
-_TOGETHER = 10
 _FENCE = "select count(*) from (select from read.generations where table_name = any(%b) for key share) g"
 
 
@@ -77,7 +76,7 @@ class Filler:
         failed: dict[UUID, str] = {}
         events = 0
         histories = bulk.histories(self._connection, among, self._task.through)
-        while some := list(islice(histories, _TOGETHER)):
+        while some := list(islice(histories, PEOPLE_TOGETHER)):
             events += sum(len(each.rows) for each in some)
             folded += self._refolded([each for each in some if each.patient not in self._task.apart], failed)
         return folded, Filled(events, len(folded), failed)

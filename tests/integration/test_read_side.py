@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 from psycopg_pool import AsyncConnectionPool
 
-from domain.care_plan import NeedRaised
+from domain.care_plan import NeedRaised, StrengthNoted
 from domain.facts import CARE_PLAN
 from domain.pathway import DiagnosisAgreed, InformedOfOutcome, Told
 from infra.writing.writer import Writer
@@ -111,7 +111,7 @@ def test_history_and_replay_at_two_positions(writer: Writer, database: Database)
 def test_a_person_whose_fold_fails_is_held_back_and_others_go_on(writer: Writer, database: Database) -> None:
     writer.submit(work("1", (CARE_PLAN, NeedRaised(need="1", concern="x"))))
     other = MARIA.model_copy(update={"identifiers": (MARIA.identifiers[0].model_copy(update={"value": "9000000017"}),)})
-    writer.submit(work("2", (CARE_PLAN, NeedRaised(need="1", concern="x")), patient=other))
+    writer.submit(work("2", (CARE_PLAN, StrengthNoted(words="a sister nearby")), patient=other))
     failing = PLAN._replace(beside=lambda members: 1 / 0 if "9000000009" in str(members) else PLAN.beside(members))  # type: ignore[arg-type,return-value]
     broken = tuple(failing if each is PLAN else each for each in STORED)
     assert catch_up(database, broken) == 6
@@ -119,7 +119,12 @@ def test_a_person_whose_fold_fails_is_held_back_and_others_go_on(writer: Writer,
     assert served.document is None
     assert served.standing.held_back_since == 1
     with database.connect("auditor") as connection:
-        assert connection.execute("select count(*) from read.plan_v1").fetchone() == (1,)
+        stored = connection.execute("select patient_id from read.plan_v1").fetchall()
+    assert len(stored) == 1
+    of_the_other = ask(database, lambda reading: reading.document(PLAN, stored[0][0], AUDITOR)).document
+    assert of_the_other is not None
+    # Whoever was folded together with them is folded once more, and nothing of theirs is told twice.
+    assert [each["words"] for each in of_the_other["strengths"]] == ["a sister nearby"]
 
 
 def test_a_gap_stops_the_line(writer: Writer, database: Database) -> None:
