@@ -187,20 +187,19 @@ def test_the_ledger_is_read_again_only_for_another_database(database: Database, 
 
 
 def test_two_threads_that_meet_a_database_at_once_are_no_exchange(database: Database, tmp_path: Path) -> None:
-    class Meanwhile(Ledger):
-        """While one thread reads it, another has opened its connection."""
+    class Meanwhile(Reads):
+        """While it is read for the first time, another thread opens its connection too."""
 
         def destructions(self) -> Any:
-            if not others:
-                others.append(guarding.opened(lambda: database.connect("reader")))
-            return super().destructions()
+            told = super().destructions()
+            if self.times == 1:
+                guarding.opened(lambda: database.connect("reader")).close()
+            return told
 
-    others: list[psycopg.Connection[Any]] = []
     guarding = Guard(Meanwhile(tmp_path / "destructions.jsonl", database.keys.provider))
     with capture_logs() as logs:
         guarding.opened(lambda: database.connect("reader")).close()
-    others[0].close()
-    assert logs == []
+    assert (Meanwhile.times, logs) == (2, [])
 
 
 def test_a_ledger_out_of_reach_keeps_out_another_database_alone(database: Database, tmp_path: Path) -> None:
