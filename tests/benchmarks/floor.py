@@ -56,13 +56,19 @@ class Inserts:
         self._connection.close()
 
     def _statement(self, name: str) -> sql.Composed:
-        types = [row[0] for row in self._connection.execute(_TYPES, [f"floor.{name}"])]
-        places = sql.SQL(", ").join(sql.SQL("%b::{}[]").format(sql.SQL(each)) for each in types)
-        return sql.SQL("insert into {} select * from unnest({})").format(sql.Identifier("floor", name), places)
+        columns = self._connection.execute(_COLUMNS, [f"floor.{name}"]).fetchall()
+        names = sql.SQL(", ").join(sql.Identifier(column) for column, _ in columns)
+        places = sql.SQL(", ").join(sql.SQL("%b::{}[]").format(sql.SQL(kind)) for _, kind in columns)
+        return sql.SQL("insert into {} ({}) select * from unnest({})").format(
+            sql.Identifier("floor", name), names, places
+        )
 
 
-_TYPES = """select format_type(atttypid, atttypmod) from pg_attribute
-             where attrelid = %s::regclass and attnum > 0 and not attisdropped order by attnum"""
+# Without columns that are arrays themselves: what is written once has nothing there.
+_COLUMNS = """select attname, format_type(atttypid, atttypmod)
+                from pg_attribute join pg_type on pg_type.oid = atttypid
+               where attrelid = %s::regclass and attnum > 0 and not attisdropped and typcategory <> 'A'
+               order by attnum"""
 
 
 class Written:
@@ -82,6 +88,7 @@ class Written:
         self._connection.close()
 
     def _columns(self, name: str) -> Columns:
-        query = f"select * from log.{name} order by {_ORDER[name]} offset %b"
+        columns = [column for column, _ in self._connection.execute(_COLUMNS, [f"log.{name}"])]
+        query = f"select {', '.join(columns)} from log.{name} order by {_ORDER[name]} offset %b"
         rows = self._connection.execute(query, [self._skipped[name]], binary=True).fetchall()
         return tuple(list(column) for column in zip(*rows, strict=True))
