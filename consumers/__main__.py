@@ -4,6 +4,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC
 from getpass import getuser
 from pathlib import Path
 from typing import Annotated, Any
@@ -144,12 +145,13 @@ def list_rejected(
     if as_json:
         _print(rejected.as_json([each.told() for each in rows]))
         return
-    table = Table(Column("Id", no_wrap=True), Column("Reason", no_wrap=True), "Field", "Tries")
+    table = Table(Column("Id, since (UTC), owner", no_wrap=True), Column("Reason, field", overflow="fold"), "Tries")
     for each in rows:
         first = each.reasons[0] if each.reasons else {}
         more = f" and {len(each.reasons) - 1} more" if len(each.reasons) > 1 else ""
-        reason, field = f"{first.get('code', '')}{more}", first.get("field", "")
-        table.add_row(str(each.rejected_id), reason, field, str(each.attempts))
+        since = f"{each.rejected_at.astimezone(UTC):%Y-%m-%d %H:%M}"
+        reason = f"{first.get('code', '')}{more}\n{first.get('field', '')}"
+        table.add_row(f"{each.rejected_id}\n{since}  {each.owner}", reason, str(each.attempts))
     console.print(table)
 
 

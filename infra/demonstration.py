@@ -71,7 +71,7 @@ class Demonstration:
         self._shown = told.people
 
     def _tell_stories(self, *, is_sent: bool) -> None:
-        """In their order, each when it can be read; once all is sent, patience has an end, and says so."""
+        """Each when it can be read; once all is sent, patience has an end, and says so."""
         if is_sent and self._give_up is None:
             self._give_up = time.monotonic() + PATIENCE_SECONDS
         try:
@@ -84,8 +84,9 @@ class Demonstration:
 
     def _tell_readable(self) -> None:
         with psycopg.connect(self._settings.database_url(Role.READER), autocommit=True) as reader:
-            while self._waiting and is_readable(reader, self._keys, self._waiting[0]):
-                self._tell(reader, self._waiting.pop(0))
+            for journey in [each for each in self._waiting if is_readable(reader, self._keys, each)]:
+                self._tell(reader, journey)
+                self._waiting.remove(journey)
 
     def _tell(self, reader: Connection, journey: Journey) -> None:
         story = journey.story

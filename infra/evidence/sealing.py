@@ -46,7 +46,13 @@ class Sealing:
 
     def run(self, stopping: Callable[[], bool]) -> None:
         """Until `stopping`. What fails is tried again; what is refused is refused until someone has looked."""
-        Leading(_LEADER, "sealing_reconnects", self.seconds).run(self.connect, self._attempt, stopping)
+        Leading(_LEADER, "sealing_reconnects", self.seconds).run(self._connect_anew, self._attempt, stopping)
+
+    def _connect_anew(self) -> Connection:
+        """What was refused before, whoever leads from now on says again."""
+        for each in self.signers:
+            self.measurements.refused.labels(each.log).set(0)
+        return self.connect()
 
     def is_leader(self, connection: Connection) -> bool:
         """Whether this session leads, now that it has asked."""

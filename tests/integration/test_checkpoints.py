@@ -334,7 +334,7 @@ def test_a_refusal_is_an_alarm_and_the_other_log_is_signed(database: Database, t
         with pytest.raises(SigningRefused):
             ours.round(connection)
         assert newest_kept(connection, LogName.ACCESSES, f"{NAME}/accesses") is not None
-    assert ours.measurements.refused.labels("events")._value.get() == 1
+    assert alarm_of(ours) == 1
     assert ours.measurements.refused.labels("accesses")._value.get() == 0
 
 
@@ -363,6 +363,21 @@ def test_one_process_leads_and_another_takes_over(database: Database, tmp_path: 
         fill(database, 6, 7)
         wait_for(lambda: size_of(ours[1]) == 7)
     assert [open_checkpoint(each, [verifier()]).size for each in Outside(tmp_path, LogName.EVENTS).notes()] == [3, 5, 7]
+
+
+def test_whoever_leads_no_more_does_not_go_on_alarming(database: Database, tmp_path: Path) -> None:
+    fill(database, 1, 3)
+    former, leader = (sealing(database, tmp_path) for _ in range(2))
+    former.measurements.refused.labels("events").set(1)  # as it found before its connection was lost
+    with running(leader):
+        wait_for(lambda: size_of(leader) == 3)
+        with running(former):
+            wait_for(lambda: alarm_of(former) == 0)
+
+
+def alarm_of(ours: Sealing) -> float:
+    refused: float = ours.measurements.refused.labels("events")._value.get()
+    return refused
 
 
 def size_of(ours: Sealing) -> float:
