@@ -120,7 +120,7 @@ class Pipeline:
         reading.entries = self._entries(reading.envelope)
 
     def _entries(self, read: Envelope) -> list[Entry]:
-        sender = Sender(read.source, read.id, read.time, vocabulary.organisation_of(read.source))
+        sender = Sender(read.source, read.id, read.time, vocabulary.organisation_of(read.source), read.recorded_time)
         if read.content_type in FHIR:
             if read.type.startswith(vocabulary.PREFIX) and read.type != DOCUMENT_SENT:
                 vocabulary.refuse_vague(read.type)
@@ -230,9 +230,10 @@ def _content(message: RawMessage) -> bytes:
 
 
 def _parts(read: Envelope, entries: list[Entry]) -> Iterator[Part]:
-    provenance = provenance_of(read)
+    of_all = provenance_of(read)
     for entry in entries:
         if isinstance(entry, Translated):
+            provenance = of_all if entry.told_at is None else provenance_of(read, entry.told_at)
             acts = tuple([_act(each, provenance) for each in entry.instructions])
             yield Part(entry.patient, acts, provenance.plain, acts[0].occurred if acts else read.time)
 

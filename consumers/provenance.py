@@ -4,6 +4,7 @@ Written piece by piece, since most of it is the same for all messages of a sourc
 dictionary. Members that are not known are left out, the others in the order of the class.
 """
 
+from datetime import datetime
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -28,11 +29,14 @@ class Written(NamedTuple):
         return b'%b,"performer":%b%b' % (self.start, told, self.end)
 
 
-def provenance_of(read: Envelope) -> Written:
+def provenance_of(read: Envelope, told_at: datetime | None = None) -> Written:
+    """`told_at`: when the source recorded what is told, where the envelope does not say it as well."""
     source, end = _of_source(read.source)
     start = source + orjson.dumps(read.id)
-    if read.recorded_time is not None:
-        end += b',"recorded_at_source":"%b"' % read.recorded_time.at.isoformat().encode()
+    if told_at is None and read.recorded_time is not None:
+        told_at = read.recorded_time.at
+    if told_at is not None:
+        end += b',"recorded_at_source":"%b"' % told_at.isoformat().encode()
     if "traceparent" in read.others and (trace := _trace(str(read.others["traceparent"]))) is not None:
         end += b',"correlation_id":' + orjson.dumps(trace)
     end += b"}"

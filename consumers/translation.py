@@ -3,6 +3,7 @@
 A translator reads and renames; it decides nothing and looks nothing up.
 """
 
+from datetime import datetime
 from typing import NamedTuple, TypeAlias
 
 from domain.facts import Agent, Command, Fact, Target
@@ -20,12 +21,14 @@ class Instruction(NamedTuple):
 
 
 class Translated(NamedTuple):
-    """`pointer` is a JSON Pointer into the message, empty for the whole; `kind` a resource or event type."""
+    """`pointer` is a JSON Pointer into the message, empty for the whole; `kind` a resource or event type. `told_at`:
+    when the source had this version of its record, where that is told otherwise than by the envelope."""
 
     pointer: str
     kind: str
     patient: PatientReference
     instructions: tuple[Instruction, ...]
+    told_at: datetime | None = None
 
 
 class NotOurs(NamedTuple):
@@ -60,9 +63,11 @@ class Refusal(Exception):
 
 
 class Sender(NamedTuple):
-    """Who sent the message, and when it says that it happened: CloudEvents `source`, `id` and `time`."""
+    """Who sent the message, and when it says that it happened: CloudEvents `source`, `id` and `time`;
+    `recorded_time` is when the source recorded it, where it says so."""
 
     source: str
     event_id: str
     time: Occurred
     organisation: str | None = None
+    recorded_time: Occurred | None = None

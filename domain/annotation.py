@@ -20,6 +20,15 @@ class MarkedInError(Fact):
     reason: Text | None = None
 
 
+class Withdrawn(Fact):
+    """Whatever this record of a source said as of this moment or before never happened as recorded: the source says
+    that it was entered in error. `as_of` is when the version that says so came to be there."""
+
+    stored: ClassVar[str] = "annotation.withdrawn.v1"
+    as_of: AwareDatetime
+    reason: Text | None = None
+
+
 class Corrected(Fact):
     """`replacement` (a fact under its stored name) stands in the place of version `version`; with `occurred` (year,
     month, date or instant) it happened then."""
@@ -74,13 +83,15 @@ class Destroyed(Fact):
     was: str
 
 
-FACTS: tuple[type[Fact], ...] = (MarkedInError, Corrected, MovedAway, MovedIn, Assigned)
+FACTS: tuple[type[Fact], ...] = (MarkedInError, Withdrawn, Corrected, MovedAway, MovedIn, Assigned)
 
 
 class Retract(Command):
-    """The source marked its own record in error: all that this stream says so far falls away."""
+    """The source marked its own record in error, in the version that came to be there at `as_of`: all that it told by
+    then falls away, also what is still on its way here."""
 
     of_person: ClassVar[bool] = False
+    as_of: AwareDatetime
     reason: Text | None = None
 
 

@@ -5,6 +5,7 @@ Decided on one stream, whoever its record is part of; the facts are in `annotati
 
 import json
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -20,6 +21,7 @@ from domain.annotation import (
     MovedAway,
     MovedIn,
     Retract,
+    Withdrawn,
 )
 from domain.catalogue import category_of, fact_class
 from domain.evolution import Several
@@ -39,6 +41,7 @@ from domain.history import effective
 from domain.merging import FACTS as OF_MERGING
 from domain.patient import IdentifierLinked, PatientRegistered
 from domain.times import parse
+from domain.withdrawal import credible
 
 # Everything recorded in one stream, oldest first.
 Events = Sequence[Recorded]
@@ -54,8 +57,17 @@ class Relocation(NamedTuple):
 
 
 def retract(events: Events, command: Retract) -> tuple[Fact, ...]:
-    versions = tuple(sorted({event.version for event in _standing(events)}))
-    return (MarkedInError(versions=versions, reason=command.reason),) if versions else NOTHING_NEW
+    """Also where nothing stands: what is withdrawn may still be on its way."""
+    if any(_withdraws(event, command.as_of) for event in events):
+        return NOTHING_NEW
+    return (Withdrawn(as_of=command.as_of, reason=command.reason),)
+
+
+def _withdraws(event: Recorded, as_of: datetime) -> bool:
+    """Whether it is the same withdrawal, or a later one, which takes all that this one would."""
+    if not isinstance(event.fact, Withdrawn):
+        return False
+    return event.fact.as_of == as_of or credible(event.fact.as_of, event.recorded_at) >= as_of
 
 
 def mark_in_error(events: Events, command: MarkInError) -> tuple[Fact, ...]:

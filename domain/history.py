@@ -6,20 +6,18 @@ Every projection folds it and every decision rests on it; nothing else knows of 
 import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
-from datetime import timedelta
 from itertools import groupby
 from operator import eq, itemgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from domain.annotation import Assigned, Corrected, Destroyed, MarkedInError, MovedAway, MovedIn
+from domain.annotation import Assigned, Corrected, Destroyed, MarkedInError, MovedAway, MovedIn, Withdrawn
 from domain.catalogue import RANK
 from domain.evolution import Several, revived
 from domain.facts import EventId, Fact, Recorded, fact_json
-from domain.times import Occurred, is_after, parse
+from domain.times import FUTURE_TOLERANCE, Occurred, is_after, parse
+from domain.withdrawal import falls, withdrawals
 
-# Clocks of hospital systems differ by minutes; more than this ahead is a mistyped date, not a skew.
-FUTURE_TOLERANCE = timedelta(hours=24)
 # Of an event its position, of a placed one its moment.
 _first = itemgetter(0)
 
@@ -47,6 +45,8 @@ class Growing:
         self._arrived: list[Recorded] = []
         self._moments: list[tuple[Any, ...]] = []
         self._records: set[int] = set()
+        # Streams of which something was withdrawn, by the numbers of their ids.
+        self._withdrawn: set[int] = set()
 
     def add(self, event: Recorded) -> int | None:
         """The place in `events` where it stands; None where what stood before may have changed."""
@@ -56,12 +56,16 @@ class Growing:
         self._records.add(record)
         if not is_of_another_record and self._is_plain(event):
             return self._insert(event)
+        if isinstance(event.fact, Withdrawn):
+            self._withdrawn.add(event.stream_id.int)
         self.events = effective(self._arrived)
         self._moments = [moment(each) for each in self.events]
         return None
 
     def _is_plain(self, event: Recorded) -> bool:
         """Whether it stands as it is, and beside what stood before."""
+        if self._withdrawn and event.stream_id.int in self._withdrawn:
+            return False
         return not changes_others(event.fact) and _MERGED_WITH not in event.provenance_json
 
     def _insert(self, event: Recorded) -> int:
@@ -80,7 +84,7 @@ class Growing:
 
 # A quotation mark inside JSON text is escaped, so these bytes stand only for a member of this name.
 _MERGED_WITH = b'"merged_with":'
-_ANNOTATIONS = frozenset((MarkedInError, MovedAway, Corrected, Assigned, MovedIn, Destroyed))
+_ANNOTATIONS = frozenset((MarkedInError, Withdrawn, MovedAway, Corrected, Assigned, MovedIn, Destroyed))
 ALTERING = _ANNOTATIONS | {Several}
 
 
@@ -98,12 +102,13 @@ def changes_others(fact: Fact) -> bool:
 
 
 def _standing(arrived: list[Recorded]) -> list[Recorded]:
-    """Annotations act in the order in which they were recorded: the last word on an event holds."""
-    void: set[EventId] = set()
-    corrections: dict[EventId, _Correction] = {}
-    facts: list[Recorded] = []
+    """Annotations act in the order in which they were recorded: the last word on an event holds. Only what a source
+    withdrew falls whenever it came."""
     if ALTERING.isdisjoint([type(event.fact) for event in arrived]):
         return arrived
+    void = _withdrawn(arrived)
+    corrections: dict[EventId, _Correction] = {}
+    facts: list[Recorded] = []
     for event in arrived:
         if type(event.fact) not in _ANNOTATIONS:
             facts.append(event)
@@ -121,6 +126,20 @@ def _standing(arrived: list[Recorded]) -> list[Recorded]:
         return _apart(facts)
     left = (event for event in facts if event.event_id not in void)
     return _apart([_corrected(event, corrections.get(event.event_id)) for event in left])
+
+
+def withdrawn(arrived: Iterable[Recorded]) -> list[Recorded]:
+    """Those facts that fall with what their sources withdrew, each by itself and as it was recorded."""
+    events = list(arrived)
+    void = _withdrawn(events)
+    return _apart([event for event in events if event.event_id in void])
+
+
+def _withdrawn(arrived: list[Recorded]) -> set[EventId]:
+    by_stream = withdrawals(arrived)
+    if not by_stream:
+        return set()
+    return {event.event_id for event in arrived if falls(event, by_stream.get(event.stream_id, ()))}
 
 
 def _apart(standing: list[Recorded]) -> list[Recorded]:

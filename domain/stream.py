@@ -8,11 +8,13 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from domain import appointment, care_plan, correcting, pathway, patient, referral
+from domain.annotation import Withdrawn
 from domain.catalogue import category_of
 from domain.facts import Category, Command, Decisions, Fact, Recorded, fact_json, fingerprint
-from domain.history import FUTURE_TOLERANCE, changes_others, effective, is_ahead, moment
-from domain.times import Occurred, is_after
+from domain.history import changes_others, effective, is_ahead, moment, withdrawn
+from domain.times import FUTURE_TOLERANCE, Occurred, is_after
 from domain.unread import Unread, are_plain, category_unread
+from domain.withdrawal import Withdrawal, told_at, withdrawal
 
 
 class Aggregate(NamedTuple):
@@ -65,6 +67,7 @@ class Stream:
         "_standing",
         "_state",
         "_unread",
+        "_withdrawals",
         "category",
         "stream_id",
     )
@@ -73,6 +76,8 @@ class Stream:
         self.stream_id = stream_id
         self.category = category
         self._events: list[Recorded] = events or []
+        # None where nobody has looked yet.
+        self._withdrawals: list[Withdrawal] | None = None if events else []
         # What stands before all in `_events`.
         self._unread: Unread | None = None
         self._standing: set[bytes] | None = None
@@ -88,6 +93,7 @@ class Stream:
         """Of the kind that its events tell; of `category` where they tell none. Raises UnknownFact."""
         stream = cls(stream_id, category_unread(unread) or category)
         stream._unread = unread
+        stream._withdrawals = None
         return stream
 
     @property
@@ -162,21 +168,23 @@ class Stream:
         """What is not read yet, if all of it stands as it was recorded."""
         return self._unread if self._unread is not None and are_plain(self._unread.names()) else None
 
-    def decide(self, act: Fact | Command, occurred: Occurred) -> list[Decided]:
-        """A report is its fact; a command is decided by its rule. The same fact is never recorded twice.
+    def decide(self, act: Fact | Command, occurred: Occurred, provenance: bytes = b"{}") -> list[Decided]:
+        """A report is its fact; a command is decided by its rule. The same fact is never recorded twice, but where a
+        source says it again after it had withdrawn it; `provenance` tells.
 
         Raises NotAllowed when the rules refuse, ValueError when a fact belongs to another kind of stream.
         """
         facts = (act,) if isinstance(act, Fact) else self._decision(act)
         decided = [_decided(fact, occurred) for fact in facts]
-        return [each for each in decided if self._is_new(each)]
+        return [each for each in decided if self._is_new(each, provenance)]
 
     def extend(self, event: Recorded, known_by: bytes) -> None:
         """Adds an event that was just decided, at a position that `settle` may still move, with its fingerprint."""
         self._events.append(event)
         self._effective = None
-        if changes_others(event.fact):
-            self._standing = self._state = None  # what stands has changed otherwise than by this one fact
+        if changes_others(event.fact) or self._withdrawn():
+            # what stands has changed otherwise than by this one fact
+            self._standing = self._state = self._withdrawals = None
             self._fresh.clear()
             return
         if self._standing is not None and known_by not in self._standing:
@@ -205,6 +213,8 @@ class Stream:
             self._effective = None
             if is_after(event.occurred, min(event.recorded_at, recorded_at), FUTURE_TOLERANCE):
                 self._state = None  # its place depends on when it was recorded
+        if self._withdrawals != []:  # or nobody has looked yet
+            self._standing = self._state = self._withdrawals = None  # so does what falls
 
     def undo(self, after: int) -> None:
         """Forgets the events decided after position `after`: they were not recorded."""
@@ -217,7 +227,7 @@ class Stream:
         else:
             self._standing = None
         self._fresh.clear()
-        self._effective = self._state = None
+        self._effective = self._state = self._withdrawals = None
 
     def _decision(self, command: Command) -> tuple[Fact, ...]:
         correct = correcting.DECISIONS.get(type(command))
@@ -229,15 +239,34 @@ class Stream:
         decision = rule(self.state(), command)
         return decision if isinstance(decision, tuple) else (decision,)
 
-    def _is_new(self, decided: Decided) -> bool:
+    def _is_new(self, decided: Decided, provenance: bytes) -> bool:
         belongs_to = category_of(type(decided.fact))
         if belongs_to is not None and belongs_to is not self.category:
             raise ValueError(f"{decided.fact.stored} does not belong in a {self.category} stream")
-        return decided.fingerprint not in self._fingerprints()
+        if decided.fingerprint in self._fingerprints():
+            return False
+        return not self._withdrawn() or not self._has_fallen(decided, provenance)
+
+    def _has_fallen(self, decided: Decided, provenance: bytes) -> bool:
+        """Whether it is here already, among what was withdrawn, and would fall with that."""
+        told = told_at(provenance)
+        if told is None or all(told > each.as_of for each in self._withdrawn()):
+            return False
+        return decided.fingerprint in map(_fingerprint, withdrawn(self.events))
+
+    def _withdrawn(self) -> list[Withdrawal]:
+        """What was withdrawn of this record. Nothing is opened to know that nothing was."""
+        if self._withdrawals is None:
+            told = self._unread is not None and Withdrawn.stored in self._unread.names()
+            held = self.events if told else self._events
+            self._withdrawals = [each for event in held if (each := withdrawal(event)) is not None]
+        return self._withdrawals
 
     def _fingerprints(self) -> set[bytes]:
         if self._standing is None:
             plain = None if self._events else self._plain_unread()
+            if plain is not None:
+                self._withdrawals = []
             self._standing = plain.fingerprints() if plain is not None else set(map(_fingerprint, self.effective()))
         return self._standing
 

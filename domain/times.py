@@ -17,6 +17,8 @@ LONDON = ZoneInfo("Europe/London")
 # have another date, and no time zone need be asked, which takes longer than all else that gives an event its place.
 _OF_WHOLE_HOURS = 1972
 _LATE = 23
+# Clocks of hospital systems differ by minutes; more than this ahead is a mistyped date, not a skew.
+FUTURE_TOLERANCE = timedelta(hours=24)
 _PARTIAL = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?", re.ASCII)
 
 

@@ -19,6 +19,11 @@ AFTER_ALL = Occurred(datetime(2026, 5, 31, 12, tzinfo=UTC))
 _PROVENANCE = REPORTED.model_dump_json(exclude_none=True).encode()
 
 
+def told_at(moment: datetime | None) -> bytes:
+    """The provenance of what a source had at this moment."""
+    return REPORTED.model_copy(update={"recorded_at_source": moment}).model_dump_json(exclude_none=True).encode()
+
+
 def stream_of(category: Category, *facts: Fact) -> Stream:
     """The facts a day apart from 1 January 2026, recorded in that order."""
     events = in_turn(*((target_of(fact), fact) for fact in facts))
@@ -44,14 +49,16 @@ def _row(event: Recorded) -> tuple[Any, ...]:
     return *event[:6], fact.stored, occurred.at, PRECISION_LETTERS[occurred.precision].encode(), payload
 
 
-def carry_out(stream: Stream, act: Fact | Command, occurred: Occurred = AFTER_ALL) -> list[Decided]:
+def carry_out(
+    stream: Stream, act: Fact | Command, occurred: Occurred = AFTER_ALL, provenance: bytes = _PROVENANCE
+) -> list[Decided]:
     """Decides and records, as the writer does. Raises NotAllowed."""
-    decided = stream.decide(act, occurred)
+    decided = stream.decide(act, occurred, provenance)
     for each in decided:
         place = stream.version + 1
         position = stream.last_position + 1
         event = Recorded(
-            position, FIRST_RECORDING, stream.stream_id, place, PATIENT_ID, place, occurred, each.fact, _PROVENANCE
+            position, FIRST_RECORDING, stream.stream_id, place, PATIENT_ID, place, occurred, each.fact, provenance
         )
         stream.extend(event, each.fingerprint)
     return decided

@@ -14,9 +14,9 @@ from pydantic.fields import FieldInfo
 
 from domain import annotation, appointment, care_plan, merging, pathway, patient, referral
 from domain.catalogue import FACTS
-from domain.facts import Fact, Recorded
+from domain.facts import Fact, Provenance, Recorded
 from domain.times import Occurred, Precision, on
-from tests.builders import Happening, recorded, target_of
+from tests.builders import REPORTED, Happening, recorded, target_of
 
 # What changes other events never comes from a source as a fact.
 REPORTABLE = tuple(fact for fact in FACTS if fact not in (*annotation.FACTS, *merging.FACTS))
@@ -85,6 +85,19 @@ def of_model(model: type[BaseModel]) -> st.SearchStrategy[Any]:
 
 def facts(kinds: Sequence[type[Fact]] = REPORTABLE) -> st.SearchStrategy[Fact]:
     return st.sampled_from(kinds).flatmap(of_model)
+
+
+# When a source may have recorded something, where it says so: in turn, at a time that is believed only of what was
+# recorded a day later, and in a year that was mistyped.
+VERSIONED = [datetime(*day, 9, tzinfo=UTC) for day in ((2026, 5, 1), (2026, 5, 2), (2026, 5, 3), (2066, 5, 1))]
+VERSIONED.append(datetime(2026, 6, 2, 18, tzinfo=UTC))
+
+
+def origins(size: int) -> st.SearchStrategy[list[Provenance]]:
+    """Of as many events, some of which say when their source recorded them."""
+    told = st.sampled_from([None, *VERSIONED])
+    each = told.map(lambda moment: REPORTED.model_copy(update={"recorded_at_source": moment}))
+    return st.lists(each, min_size=size, max_size=size)
 
 
 _MONTHS = st.sampled_from([Occurred(on(date(2026, month, 1)).at, Precision.MONTH) for month in (1, 2)])

@@ -7,7 +7,6 @@ from consumers.fhir.reading import Reading, all_codings, concept_words, extensio
 from consumers.fhir.service_request import referral_key_at
 from consumers.fhir.subject import patient_at
 from consumers.translation import Instruction
-from domain.annotation import Retract
 from domain.appointment import (
     AppointmentAttended,
     AppointmentBooked,
@@ -40,7 +39,7 @@ def appointment(message: Message, resource: Resource) -> tuple[Instruction, ...]
         return "an appointment that is asked for and not booked yet"
     target = Target(Category.APPOINTMENT, message.key_of(resource))
     if status == "entered-in-error":
-        return (Instruction(target, Retract(), message.versioned_at(resource)),)
+        return (Instruction(target, message.retraction(resource), message.versioned_at(resource)),)
     if status in _BOOKED:
         return (_booking(message, resource, target),)
     if status not in ("fulfilled", "cancelled", "noshow"):

@@ -4,7 +4,6 @@ from consumers.fhir.message import Message, Resource
 from consumers.fhir.pathway import Outcome, cancer_in, pathway_of
 from consumers.fhir.reading import Reading, all_codings, codings, concept_words, extension, first_occurred, has_code
 from consumers.translation import Instruction
-from domain.annotation import Retract
 from domain.cancer_codes import Cancer
 from domain.facts import PATIENT, Coding, Fact, Target
 from domain.pathway import CancerRecurred, CancerRuledOut, CancerStateAssessed, CancerSuspected, DiagnosisAgreed
@@ -24,7 +23,7 @@ def condition(message: Message, resource: Resource) -> Outcome:
         return _other_condition(message, resource)
     target = pathway_of(message, resource)
     if has_code(status, "entered-in-error"):
-        return (Instruction(target, Retract(), message.versioned_at(resource)),)
+        return (Instruction(target, message.retraction(resource), message.versioned_at(resource)),)
     if has_code(status, "refuted"):
         return (Instruction(target, CancerRuledOut(), message.versioned_at(resource)),)
     if has_code(status, *_UNCERTAIN):

@@ -95,7 +95,8 @@ def _translated(message: Message, resource: Resource, place: str) -> Entry:
     outcome = translator(message, resource)
     if isinstance(outcome, str):
         return NotOurs(place, resource.kind, outcome)
-    return Translated(place, resource.kind, PATIENTS.get(resource.kind, subject_of)(message, resource), outcome)
+    whose = PATIENTS.get(resource.kind, subject_of)(message, resource)
+    return Translated(place, resource.kind, whose, outcome, message.told_at(resource))
 
 
 def _not_ours(resource: Resource, place: str) -> NotOurs:

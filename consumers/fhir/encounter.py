@@ -4,7 +4,6 @@ from consumers.fhir.message import Message, Resource
 from consumers.fhir.pathway import Outcome
 from consumers.fhir.reading import all_codings, codings, concept_words
 from consumers.translation import Instruction
-from domain.annotation import Retract
 from domain.appointment import AppointmentAttended
 from domain.facts import Category, Coding, Target
 
@@ -72,4 +71,4 @@ def _reasons(message: Message, resource: Resource) -> tuple[Coding, ...]:
 def _withdrawn(message: Message, resource: Resource) -> Outcome:
     if resource.get("appointment").items():
         raise resource.get("status").withdrawal("attendance", "an appointment")
-    return (Instruction(_target(message, resource), Retract(), message.versioned_at(resource)),)
+    return (Instruction(_target(message, resource), message.retraction(resource), message.versioned_at(resource)),)

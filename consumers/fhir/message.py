@@ -4,11 +4,13 @@ References are resolved inside the message only: by full address, `urn:uuid:`, r
 """
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
 from consumers.fhir.reading import Reading
 from consumers.translation import Refusal, Sender
+from domain.annotation import Retract
 from domain.cancer_codes import CancerCodes
 from domain.facts import Agent, Target, scoped_key
 from domain.identity import PatientReference
@@ -128,6 +130,19 @@ class Message:
     def versioned_at(self, resource: Resource) -> Occurred:
         """When this version of the resource came to be; the time of the message where it does not say."""
         return resource.get("meta", "lastUpdated").occurred() or self.sender.time
+
+    def told_at(self, resource: Resource) -> datetime:
+        """When the source had this version of the resource: by itself, else by the message. An unreadable time must
+        not hold back what else the resource says."""
+        try:
+            told = resource.get("meta", "lastUpdated").occurred()
+        except Refusal:
+            told = None
+        return (told or self.sender.recorded_time or self.sender.time).at
+
+    def retraction(self, resource: Resource) -> Retract:
+        """What this version says where it marks the resource in error."""
+        return Retract(as_of=self.told_at(resource))
 
     def name_of_actor(self, reference: Reading, within: Resource) -> str | None:
         """The display of a reference, else the name of the practitioner or organisation that it points at."""

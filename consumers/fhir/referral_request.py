@@ -7,7 +7,6 @@ from consumers.fhir.pathway import Outcome
 from consumers.fhir.reading import Reading, codings, concept_words, extension
 from consumers.fhir.service_request import UBRN, priority, ubrn_of
 from consumers.translation import Instruction
-from domain.annotation import Retract
 from domain.facts import Category, Target, scoped_key
 from domain.referral import ReferralCancelled, ReferralReceived, ReferralRejected, ReferralTriaged
 from domain.times import Occurred
@@ -27,7 +26,7 @@ def referral_request(message: Message, resource: Resource) -> Outcome:
     now = message.versioned_at(resource)
     status = resource.get("status").key()
     if status == "entered-in-error":
-        return (Instruction(target, Retract(), now),)
+        return (Instruction(target, message.retraction(resource), now),)
     if status == "draft":
         return "a referral that is only drafted"
     started = _extension(resource, "eReferralPathwayStart").get("valueInstant").occurred()

@@ -5,7 +5,6 @@ from consumers.fhir.pathway import About, Outcome, link, sole_cancer
 from consumers.fhir.reading import Reading, all_codings, codings, concept_words
 from consumers.fhir.subject import subject_of
 from consumers.translation import Instruction
-from domain.annotation import Retract
 from domain.cancer_codes import SNOMED
 from domain.facts import Category, Coding, Target, scoped_key
 from domain.pathway import InvestigationRequested
@@ -78,7 +77,7 @@ def _referral(message: Message, resource: Resource, status: str | None) -> Outco
     target = Target(Category.REFERRAL, referral_key(message, resource))
     when = message.versioned_at(resource)
     if status == "entered-in-error":
-        return (Instruction(target, Retract(), when),)
+        return (Instruction(target, message.retraction(resource), when),)
     if status == "revoked":
         reason = concept_words(resource.get("statusReason")) if resource.get("statusReason") else None
         return (Instruction(target, ReferralCancelled(reason=reason), when),)

@@ -163,7 +163,7 @@ class Desk:
     def _decided(self, owner: UUID, key: DataKey, stream: Stream, act: Act) -> list[tuple[EventId, str]]:
         if act.nothing_after is not None:
             _refuse_if_stale(act, [stream])
-        decisions = stream.decide(act.act, act.occurred)
+        decisions = stream.decide(act.act, act.occurred, act.provenance)
         return [self.draft.record(owner, key, stream, act, each) for each in decisions]
 
     def _stream_of(self, owner: UUID, act: Act) -> Stream:

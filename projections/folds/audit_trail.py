@@ -12,6 +12,7 @@ from domain.facts import Provenance, Recorded
 from domain.history import is_ahead, versions_named
 from domain.retention import KeyDestroyed
 from domain.times import iso
+from domain.withdrawal import Withdrawal, falls, withdrawal
 from projections.folds.folding import NOT_RECORDED, Document, Entry, Handlers, Part, Projection
 from projections.folds.items import explicit
 from projections.words.wording import in_words
@@ -19,7 +20,8 @@ from projections.words.wording import in_words
 STANDS, DESTROYED = "stands", "destroyed"
 # Found amiss, not refused: it is said to have occurred well after it was recorded, and sorts at its recording.
 AHEAD = "occurred-after-recording"
-_GONE = ("marked-in-error", "moved-away")
+WITHDRAWN = "withdrawn"
+_GONE = ("marked-in-error", WITHDRAWN, "moved-away")
 _UNTOLD = dict.fromkeys(Provenance.model_fields, NOT_RECORDED)
 
 
@@ -30,6 +32,8 @@ class Trail:
     places: dict[str, int] = field(default_factory=dict)
     # What is recorded in one batch has one time, and putting times into words costs most of a line.
     recording: tuple[datetime | None, str] = (None, "")
+    # By stream what its source withdrew there, each with the event that says so.
+    withdrawn: dict[str, tuple[tuple[Withdrawal, str], ...]] = field(default_factory=dict)
 
 
 def _line(trail: Trail, fact: Any, entry: Entry) -> bool:
@@ -51,6 +55,9 @@ def _line(trail: Trail, fact: Any, entry: Entry) -> bool:
     }
     trail.places[entry.because] = len(trail.lines)
     trail.lines.append(line)
+    for each, by in trail.withdrawn.get(entry.stream, ()):
+        if _may_fall(line) and falls(event, (each,)):
+            _annotation(trail, entry.because, WITHDRAWN, by)
     return True
 
 
@@ -63,6 +70,28 @@ def _recorded_at(trail: Trail, event: Recorded) -> str:
 def _marked_in_error(trail: Trail, _: annotation.MarkedInError, entry: Entry) -> None:
     for version in versions_named(entry.event):
         _annotation(trail, f"{entry.stream}/{version}", "marked-in-error", entry.because)
+
+
+def _withdrawn(trail: Trail, _: annotation.Withdrawn, entry: Entry) -> None:
+    """What came before it; what comes after it falls as it comes."""
+    told = withdrawal(entry.event)
+    if told is None:
+        return
+    trail.withdrawn[entry.stream] = (*trail.withdrawn.get(entry.stream, ()), (told, entry.because))
+    for line in list(trail.lines):
+        stream, _, version = line["event"].rpartition("/")
+        if stream == entry.stream and _may_fall(line) and told.takes(int(version), *_times_of(line)):
+            _annotation(trail, line["event"], WITHDRAWN, entry.because)
+
+
+def _may_fall(line: Document) -> bool:
+    return line["kind"] == annotation.MovedIn.stored or not line["kind"].startswith("annotation.")
+
+
+def _times_of(line: Document) -> tuple[datetime | None, datetime]:
+    """When it was told at its source, and recorded here."""
+    told = line["recorded_at_source"]
+    return (None if told == NOT_RECORDED else datetime.fromisoformat(told)), datetime.fromisoformat(line["recorded_at"])
 
 
 def _moved_away(trail: Trail, _: annotation.MovedAway, entry: Entry) -> None:
@@ -98,6 +127,7 @@ def _annotation(trail: Trail, event: str, standing: str, by: str) -> None:
 HANDLERS: Handlers = MappingProxyType(
     {
         annotation.MarkedInError: _marked_in_error,
+        annotation.Withdrawn: _withdrawn,
         annotation.MovedAway: _moved_away,
         annotation.Corrected: _corrected,
         KeyDestroyed: _key_destroyed,

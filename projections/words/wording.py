@@ -122,6 +122,9 @@ _ANNOTATION: dict[type[Fact], Sentence] = {
     annotation.MarkedInError: lambda f: about(
         "Marked in error", f"versions {', '.join(map(str, f.versions))} of this stream", f.reason
     ),
+    annotation.Withdrawn: lambda f: about(
+        "Withdrawn by its source as entered in error", f"as it stood there on {moment(f.as_of)}", f.reason
+    ),
     annotation.Corrected: lambda f: about("Corrected", f"version {f.version} of this stream", f.reason),
     annotation.MovedAway: lambda f: about(
         "Moved to another patient", f"versions {', '.join(map(str, f.versions))} of this stream", f.reason

@@ -16,7 +16,7 @@ from infra.writing.work import Act
 from infra.writing.writer import Writer
 from tests.conftest import Database
 from tests.leaves import leaf
-from tests.works import PATHWAY, PROVENANCE, called, message, part, work
+from tests.works import MARCH, PATHWAY, PROVENANCE, called, message, part, work
 
 pytestmark = pytest.mark.postgres
 
@@ -44,7 +44,7 @@ def test_leaves_of_patients_events(database: Database, writer: Writer) -> None:
     for number, occurred in enumerate(TIMES):
         act = Act(CARE_PLAN, NeedRaised(need=str(number), concern="Ωmega"), occurred, PROVENANCE)
         writer.write([message(str(number), [part(act)]), work(f"p{number}", (PATHWAY, DiagnosisAgreed(icd10="C61")))])
-    writer.submit(work("r", (PATHWAY, Retract()), patient=called("another")))
+    writer.submit(work("r", (PATHWAY, Retract(as_of=MARCH.at)), patient=called("another")))
     writer.submit(work("s", (PATHWAY, DiagnosisAgreed(icd10="C18")), patient=called("another")))
     events = stored(database)
     assert {event["occurred_precision"] for event in events} == {"Y", "M", "D", "I"}

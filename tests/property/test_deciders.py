@@ -19,7 +19,7 @@ from domain.patient import evolve as evolve_patient
 from domain.stream import AGGREGATES, Decided, Stream
 from domain.times import Occurred, on
 from tests.builders import FIRST_RECORDING
-from tests.deciding import as_loaded, carry_out, stream_of
+from tests.deciding import AFTER_ALL, as_loaded, carry_out, stream_of
 from tests.strategies import REPORTABLE, facts, of_model, times
 
 Act: TypeAlias = tuple[Fact | Command, Occurred]
@@ -130,7 +130,7 @@ def test_the_same_state_is_not_the_same_fact(data: st.DataObject, category: Cate
 def test_a_retraction_reopens_everything(data: st.DataObject, category: Category) -> None:
     told = data.draw(st.lists(st.tuples(reports(category), times()), min_size=1, max_size=8, unique_by=repr))
     stream = happened(category, told)
-    carry_out(stream, Retract())
+    carry_out(stream, Retract(as_of=AFTER_ALL.at))
     assert stream.state() == AGGREGATES[category].initial
     again = [carry_out(stream, fact, occurred) for fact, occurred in dict.fromkeys(told)]
     assert all(len(each) == 1 for each in again)

@@ -1,20 +1,21 @@
 """The effective history against an oracle that is slow and plainly right."""
 
-from datetime import timedelta
+import json
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.annotation import Corrected, MarkedInError
+from domain.annotation import Corrected, MarkedInError, Withdrawn
 from domain.catalogue import CATALOGUE, FACTS
 from domain.facts import Fact, Recorded, fact_json
 from domain.history import effective
 from domain.pathway import PerformanceStatusAssessed
 from domain.times import Occurred, Precision, parse
 from tests.builders import Happening, recorded, target_of
-from tests.strategies import REPORTABLE, facts, happenings, times
+from tests.strategies import REPORTABLE, VERSIONED, facts, happenings, origins, times
 
 
 def slow_effective(events: list[Recorded]) -> list[Recorded]:
@@ -31,12 +32,14 @@ def slow_effective(events: list[Recorded]) -> list[Recorded]:
 
 
 def _as_it_stands(event: Recorded, events: list[Recorded]) -> list[Recorded]:
-    if isinstance(event.fact, MarkedInError | Corrected):
+    if isinstance(event.fact, MarkedInError | Withdrawn | Corrected):
         return []
     fact: Fact = event.fact
     occurred = event.occurred
     last = 0
     for other in events:
+        if other.stream_id == event.stream_id and isinstance(other.fact, Withdrawn) and _was_withdrawn(event, other):
+            return []
         if other.stream_id != event.stream_id or other.version < event.version:
             continue  # of another stream, or recorded before there was anything to speak of
         if isinstance(other.fact, MarkedInError) and event.version in other.fact.versions:
@@ -46,6 +49,18 @@ def _as_it_stands(event: Recorded, events: list[Recorded]) -> list[Recorded]:
             fact = CATALOGUE[other.fact.replaced_by](**other.fact.replacement)
             occurred = parse(other.fact.occurred) if other.fact.occurred else occurred
     return [event._replace(fact=fact, occurred=occurred, corrected_at=last or None)]
+
+
+def _was_withdrawn(event: Recorded, by: Recorded) -> bool:
+    assert isinstance(by.fact, Withdrawn)
+    told = json.loads(event.provenance_json).get("recorded_at_source")
+    if told is None:
+        return event.version < by.version
+    return _believed(datetime.fromisoformat(told), event) <= _believed(by.fact.as_of, by)
+
+
+def _believed(told: datetime, event: Recorded) -> datetime:
+    return event.recorded_at if told - event.recorded_at > timedelta(days=1) else told
 
 
 def _key(event: Recorded) -> tuple[Any, ...]:
@@ -61,14 +76,21 @@ def _key(event: Recorded) -> tuple[Any, ...]:
 
 @st.composite
 def annotated(draw: st.DrawFn) -> list[Recorded]:
-    """Facts, some of them later marked in error or corrected, and some said to happen years ahead."""
+    """Facts, some of them later marked in error or corrected, or withdrawn at any time, and some said to happen or to
+    be told years ahead."""
     told = draw(happenings(max_size=15))
     told = [_perhaps_mistyped(draw, each) for each in told]
     for _ in range(draw(st.integers(0, 6)) if told else 0):
         target, _, occurred = draw(st.sampled_from(told))
         version = draw(st.integers(1, 4))
         told.append((target, draw(_annotations(version)), occurred))
-    return recorded(told)
+    for _ in range(draw(st.integers(0, 2)) if told else 0):
+        target, _, occurred = draw(st.sampled_from(told))
+        told.insert(draw(st.integers(0, len(told))), (target, draw(_WITHDRAWALS), occurred))
+    return recorded(told, draw(origins(len(told))))
+
+
+_WITHDRAWALS = st.sampled_from(VERSIONED).map(lambda moment: Withdrawn(as_of=moment))
 
 
 def _perhaps_mistyped(draw: st.DrawFn, happening: Happening) -> Happening:

@@ -7,17 +7,18 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.annotation import Assigned, Corrected, MarkedInError, MovedAway
+from domain.annotation import Assigned, Corrected, MarkedInError, MovedAway, Withdrawn
 from domain.catalogue import category_of
 from domain.evolution import read
 from domain.facts import Category, Fact, fact_json
 from domain.stream import Stream
 from domain.times import Occurred
 from tests.builders import FIRST_RECORDING
-from tests.deciding import carry_out, stream_of
-from tests.strategies import REPORTABLE, facts, times
+from tests.deciding import carry_out, stream_of, told_at
+from tests.strategies import REPORTABLE, VERSIONED, facts, times
 
-Told: TypeAlias = tuple[Fact, Occurred]
+# What, when, and with which provenance.
+Told: TypeAlias = tuple[Fact, Occurred, bytes]
 
 CATEGORIES = st.sampled_from(list(Category))
 # More versions than a history here has, so that what they name is there, is still to come, or never comes.
@@ -32,6 +33,7 @@ def annotations(category: Category) -> st.SearchStrategy[Fact]:
     return st.one_of(
         several.map(lambda versions: MarkedInError(versions=versions)),
         several.map(lambda versions: MovedAway(versions=versions, to_patient=SOMEONE_ELSE)),
+        st.sampled_from(VERSIONED).map(lambda moment: Withdrawn(as_of=moment)),
         several.map(lambda versions: Assigned(versions=versions)),
         st.builds(_corrected, VERSIONS, reports(category), st.sampled_from([None, "2026-02-03"])),
     )
@@ -52,7 +54,10 @@ def histories(draw: st.DrawFn, category: Category) -> list[Told]:
     when = st.one_of(times(), st.just(AHEAD))
     few = draw(st.lists(st.tuples(reports(category), when), min_size=1, max_size=3))
     again = st.sampled_from(few)
-    return draw(st.lists(st.one_of(again, again, st.tuples(annotations(category), when)), min_size=2, max_size=10))
+    each = st.one_of(again, again, st.tuples(annotations(category), when))
+    origins = st.sampled_from([None, *VERSIONED]).map(told_at)
+    told = draw(st.lists(st.tuples(each, origins), min_size=2, max_size=10))
+    return [(fact, occurred, origin) for (fact, occurred), origin in told]
 
 
 def read_anew(stream: Stream) -> Stream:
@@ -64,8 +69,8 @@ def assert_alike(kept: Stream, told: list[Told]) -> None:
     anew = read_anew(kept)
     assert kept.effective() == anew.effective()
     assert kept.state() == anew.state()
-    for fact, occurred in told:
-        assert kept.decide(fact, occurred) == anew.decide(fact, occurred)
+    for each in told:
+        assert kept.decide(*each) == anew.decide(*each)
 
 
 @given(st.data(), CATEGORIES)
@@ -73,9 +78,9 @@ def test_a_kept_stream_decides_as_one_that_was_read_anew(data: st.DataObject, ca
     """Whatever the order: also where an annotation names a version that is still to come. After every event, and after
     decisions that were taken back or became durable elsewhere than was supposed."""
     kept, told = stream_of(category), data.draw(histories(category))
-    for fact, occurred in told:
+    for each in told:
         durable = kept.last_position
-        carry_out(kept, fact, occurred)
+        carry_out(kept, *each)
         assert_alike(kept, told)
         match data.draw(st.sampled_from(["is open", "is durable", "is durable", "was taken back"])):
             case "is durable":

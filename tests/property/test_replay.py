@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.annotation import Corrected, MarkedInError
+from domain.annotation import Corrected, MarkedInError, Withdrawn
 from domain.facts import Recorded
 from domain.history import Growing, effective
 from domain.pathway import PerformanceStatusAssessed
@@ -18,7 +18,7 @@ from projections.folds.unfolding import Unfolding
 from projections.past.moments import is_restricted
 from projections.past.replay import steps
 from tests.builders import past_of, recorded
-from tests.strategies import REPORTABLE, happenings, histories
+from tests.strategies import REPORTABLE, VERSIONED, happenings, histories, origins
 
 
 @given(histories(max_size=40), st.lists(st.integers(1, 5)))
@@ -49,15 +49,20 @@ def test_the_steps_of_any_history_are_those_of_folding_anew(events: list[Recorde
     assert steps(PROJECTIONS, past_of(events)) == naive(events)
 
 
+WITHDRAWN = [Withdrawn(as_of=moment) for moment in VERSIONED]
+
+
 @st.composite
 def annotated(draw: st.DrawFn) -> list[Recorded]:
     """Facts with annotations among them, some before what they speak of."""
     told = draw(happenings(max_size=15))
     for version in draw(st.lists(st.integers(1, 4), max_size=5)) if told else []:
         target, _, occurred = draw(st.sampled_from(told))
-        annotation = draw(st.sampled_from([MarkedInError(versions=(version, version + 1)), _correction(version)]))
+        annotation = draw(
+            st.sampled_from([MarkedInError(versions=(version, version + 1)), _correction(version), *WITHDRAWN])
+        )
         told.insert(draw(st.integers(0, len(told))), (target, annotation, occurred))
-    return recorded(told)
+    return recorded(told, draw(origins(len(told))))
 
 
 def _correction(version: int) -> Corrected:

@@ -1,10 +1,12 @@
 """The rules of each aggregate: already so, not allowed, or recorded."""
 
-from datetime import date
+import json
+from datetime import UTC, date, datetime, timedelta
+from uuid import UUID
 
 import pytest
 
-from domain.annotation import MarkedInError, Retract
+from domain.annotation import MarkedInError, MovedIn, Retract, Withdrawn
 from domain.appointment import (
     AppointmentAttended,
     AppointmentBooked,
@@ -75,14 +77,16 @@ from domain.referral import (
     ReferralRejected,
     RejectReferral,
 )
-from domain.times import on
-from tests.deciding import AFTER_ALL, carry_out, given, stream_of
+from domain.times import Precision, on
+from tests.builders import FIRST_RECORDING
+from tests.deciding import AFTER_ALL, carry_out, given, stream_of, told_at
 
 NURSE = CareLeadRole.CANCER_NURSE_SPECIALIST
 AMINA = CareLeadNamed(role=NURSE, professional="p1", name="Amina Example")
 BRONWEN = NameCareLead(role=NURSE, professional="p2", name="Bronwen Example")
 BRONWEN_NAMED = CareLeadNamed(**BRONWEN.model_dump())
 BREAST = DiagnosisAgreed(icd10="C50.9")
+EARLIER, LATER = (told_at(AFTER_ALL.at + timedelta(hours=hours)) for hours in (-6, 6))
 DIAGNOSIS_TOLD = Told(what="diagnosis")
 
 
@@ -317,14 +321,72 @@ class TestCorrections:
         stream = stream_of(Category.PATHWAY, BREAST)
         first_day = stream.events[0].occurred
         assert carry_out(stream, BREAST, first_day) == []
-        carry_out(stream, Retract(reason="wrong patient"))
+        carry_out(stream, Retract(as_of=AFTER_ALL.at, reason="wrong patient"))
         assert stream.state().diagnosed is False
         assert [each.fact for each in carry_out(stream, BREAST, first_day)] == [BREAST]
 
     def test_nothing_is_retracted_twice(self) -> None:
         stream = stream_of(Category.PATHWAY, BREAST, PathwayClosed())
-        assert [each.fact for each in carry_out(stream, Retract())] == [MarkedInError(versions=(1, 2))]
-        assert carry_out(stream, Retract()) == []
+        assert [each.fact for each in carry_out(stream, Retract(as_of=AFTER_ALL.at))] == [Withdrawn(as_of=AFTER_ALL.at)]
+        assert carry_out(stream, Retract(as_of=AFTER_ALL.at)) == []
+
+    def test_what_is_withdrawn_before_it_comes_is_recorded_once_and_never_stands(self) -> None:
+        stream = stream_of(Category.PATHWAY)
+        assert carry_out(stream, Retract(as_of=AFTER_ALL.at))
+        assert [each.fact for each in carry_out(stream, BREAST, provenance=EARLIER)] == [BREAST]
+        assert stream.effective() == []
+        assert stream.state().diagnosed is False
+        assert carry_out(stream, BREAST, provenance=EARLIER) == []
+
+    def test_what_is_told_after_it_was_withdrawn_stands(self) -> None:
+        stream = stream_of(Category.PATHWAY)
+        carry_out(stream, BREAST, provenance=EARLIER)
+        carry_out(stream, Retract(as_of=AFTER_ALL.at))
+        assert [each.fact for each in carry_out(stream, BREAST, provenance=LATER)] == [BREAST]
+        assert stream.state().diagnosed is True
+        assert carry_out(stream, BREAST, provenance=EARLIER) == []
+        assert carry_out(stream, Retract(as_of=AFTER_ALL.at - timedelta(days=1))) == []
+
+    def test_what_somebody_writes_falls_if_it_was_written_before_the_withdrawal_came(self) -> None:
+        stream = stream_of(Category.PATHWAY, PathwayClosed())
+        carry_out(stream, Retract(as_of=AFTER_ALL.at - timedelta(days=300)))
+        carry_out(stream, BREAST)
+        assert [event.fact for event in stream.effective()] == [BREAST]
+
+    def test_what_somebody_moved_here_falls_by_when_that_was_done(self) -> None:
+        moved = MovedIn(
+            from_patient=UUID(int=1), from_stream=UUID(int=2), from_version=1, moved=BREAST.stored,
+            fact=BREAST.model_dump(), occurred_at=AFTER_ALL.at, precision=Precision.INSTANT, recorded_at=AFTER_ALL.at,
+            provenance=json.loads(EARLIER),
+        )  # fmt: skip
+        stream = stream_of(Category.PATHWAY)
+        carry_out(stream, moved)
+        carry_out(stream, Retract(as_of=AFTER_ALL.at))
+        assert stream.effective() == []
+        carry_out(stream, moved)
+        assert [event.fact for event in stream.effective()] == [BREAST]
+
+    def test_a_mistyped_year_takes_nothing_that_is_told_until_then(self) -> None:
+        stream = stream_of(Category.PATHWAY)
+        mistyped = Retract(as_of=datetime(2066, 5, 1, tzinfo=UTC))
+        assert carry_out(stream, mistyped)
+        assert carry_out(stream, mistyped) == []
+        carry_out(stream, BREAST, provenance=told_at(FIRST_RECORDING + timedelta(hours=1)))
+        assert [event.fact for event in stream.effective()] == [BREAST]
+        assert carry_out(stream, Retract(as_of=FIRST_RECORDING + timedelta(hours=2)))
+        assert stream.effective() == []
+
+    def test_what_a_withdrawal_takes_is_asked_anew_once_it_is_known_when_it_was_recorded(self) -> None:
+        """Only then is the time believed that its source tells."""
+        stream = stream_of(Category.PATHWAY)
+        ahead, recorded_at = FIRST_RECORDING + timedelta(hours=25), FIRST_RECORDING + timedelta(hours=2)
+        carry_out(stream, BREAST, provenance=told_at(ahead))
+        stream.settle(0, 0, recorded_at)
+        carry_out(stream, Retract(as_of=ahead))
+        assert stream.state().diagnosed is True
+        stream.settle(1, 0, recorded_at)
+        assert stream.state().diagnosed is False
+        assert carry_out(stream, BREAST, provenance=told_at(ahead)) == []
 
     def test_a_late_report_between_two_equal_ones_leaves_all_three(self) -> None:
         stream = stream_of(Category.PATHWAY)

@@ -1,8 +1,11 @@
 """What a patient may see: each finding from the moment of being told, and nothing that would betray it before."""
 
+from datetime import UTC, datetime
+from itertools import permutations
+
 import pytest
 
-from domain.annotation import Corrected
+from domain.annotation import Corrected, Withdrawn
 from domain.appointment import AppointmentBooked
 from domain.care_plan import (
     ActionAgreed,
@@ -12,7 +15,7 @@ from domain.care_plan import (
     SupportOffered,
 )
 from domain.disclosure import as_seen_by_patient
-from domain.facts import Category, Coding, Fact, Target
+from domain.facts import Category, Coding, Fact, Recorded, Target
 from domain.history import effective
 from domain.pathway import (
     CancerRecurred,
@@ -36,7 +39,7 @@ from projections.catalogue import PROJECTIONS
 from projections.folds.folding import NOT_RECORDED
 from projections.past.moments import Audience, Moment
 from projections.past.replay import replay
-from tests.builders import PATIENT_ID, WRITTEN_BY_PATIENT, day, in_turn, past_of, recorded, target_of
+from tests.builders import PATIENT_ID, REPORTED, WRITTEN_BY_PATIENT, day, in_turn, past_of, recorded, target_of
 from tests.given import given, reading_as_clinician, reading_as_patient
 
 OTHER_BREAST = Target(Category.PATHWAY, "other")
@@ -46,12 +49,38 @@ def diagnosis_agreed(icd10: str) -> DiagnosisAgreed:
     return DiagnosisAgreed(icd10=icd10, name=f"cancer {icd10}")
 
 
+BREAST = diagnosis_agreed("C50.9")
+
+
 def informed(what: str = "diagnosis", code: str | None = None) -> InformedOfOutcome:
     return InformedOfOutcome(told=(Told(what=what, code=code),))
 
 
 def recurred(extent: str) -> CancerRecurred:
     return CancerRecurred(extent=extent, code=Coding(system="s", code=f"code of {extent}"))
+
+
+def told_by(*versions: tuple[Fact, datetime | None]) -> list[Recorded]:
+    """In the stream of one pathway, in this order; None where people wrote it."""
+    origins = [REPORTED.model_copy(update={"recorded_at_source": at}) for _, at in versions]
+    return recorded([(target_of(BREAST), fact, day(number)) for number, (fact, _) in enumerate(versions)], origins)
+
+
+def test_what_a_source_withdrew_is_never_shown_and_its_withdrawal_betrays_nothing() -> None:
+    first, second, third = (datetime(2026, 5, number, tzinfo=UTC) for number in (1, 2, 3))
+    withdrawn = (Withdrawn(as_of=second, reason="cancer C50.9 of another"), second)
+    for told in permutations([(BREAST, first), withdrawn, (diagnosis_agreed("C50.1"), third)]):
+        assert as_seen_by_patient(effective(told_by(*told))) == []
+    for told in permutations([(BREAST, first), withdrawn]):
+        seen = as_seen_by_patient(effective(told_by(*told, (informed(), None))))
+        assert [type(event.fact) for event in seen] == [InformedOfOutcome]
+
+
+def test_a_talk_about_what_was_withdrawn_opens_nothing_that_is_told_again() -> None:
+    first, second, third = (datetime(2026, 5, number, tzinfo=UTC) for number in (1, 2, 3))
+    history = told_by((BREAST, first), (informed(), None), (Withdrawn(as_of=second), second), (BREAST, third))
+    assert [event.fact for event in effective(history)] == [BREAST]
+    assert as_seen_by_patient(effective(history)) == []
 
 
 def test_a_patient_is_never_shown_a_diagnosis_before_being_told() -> None:

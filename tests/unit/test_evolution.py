@@ -8,7 +8,7 @@ from consumers.schemas import schema
 from consumers.translation import Refusal
 from consumers.vocabulary import stored_name, vocabulary
 from domain import evolution
-from domain.annotation import Correct, Corrected, MarkedInError, MarkInError, Move, Retract
+from domain.annotation import Correct, Corrected, MarkedInError, MarkInError, Move, Retract, Withdrawn
 from domain.care_plan import GoalSet, NeedRaised
 from domain.correcting import correct, mark_in_error, relocate, retract
 from domain.disclosure import as_seen_by_patient
@@ -84,7 +84,9 @@ def test_the_audit_trail_has_one_line_for_each_event_under_its_stored_name() -> 
 
 def test_an_error_takes_all_its_facts_away_and_a_correction_stands_in_their_place() -> None:
     told = [event for event in old_log() if event.stream_id == CARE_PLAN.stream_id(PATIENT_ID)]
-    assert retract(told, Retract()) == (MarkedInError(versions=(1, 3)),)
+    withdrawn = Withdrawn(as_of=told[-1].recorded_at)
+    assert retract(told, Retract(as_of=withdrawn.as_of)) == (withdrawn,)
+    assert effective([*told, told[-1]._replace(position=9, version=4, fact=withdrawn)]) == []
     assert mark_in_error(told, MarkInError(versions=(1,), reason="r")) == (MarkedInError(versions=(1,), reason="r"),)
     marked = [*told, told[-1]._replace(position=9, version=4, fact=MarkedInError(versions=(1,)))]
     assert [event.version for event in effective(marked)] == [3]

@@ -16,6 +16,7 @@ from domain.appointment import (
     Medium,
 )
 from domain.facts import Category, Target
+from domain.times import parse
 from tests.fhir_documents import (
     SENT,
     SOURCE,
@@ -91,7 +92,7 @@ def test_an_unknown_canceller_is_never_the_patient(reason: str | None, fact: typ
 
 
 def test_in_error_retracts_the_appointment() -> None:
-    assert acts(appointment("entered-in-error")) == [Retract()]
+    assert acts(appointment("entered-in-error")) == [Retract(as_of=parse(SENT).at)]
 
 
 @pytest.mark.parametrize("status", ["proposed", "pending", "waitlist"])
@@ -156,7 +157,7 @@ def test_an_encounter_attends_the_appointment_that_it_names() -> None:
     assert given.target.key == f"{SOURCE}/Appointment|a1"
     withdrawn = encounter("entered-in-error", appointment=[{"reference": "Appointment/a1"}])
     assert refusal(withdrawn) == ("withdrawal-by-hand", "/status")
-    assert acts(encounter("entered-in-error")) == [Retract()]
+    assert acts(encounter("entered-in-error")) == [Retract(as_of=parse(SENT).at)]
 
 
 @pytest.mark.parametrize(

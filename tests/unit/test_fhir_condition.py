@@ -2,6 +2,8 @@
 
 import pytest
 
+from consumers.fhir.documents import translate
+from consumers.translation import Translated
 from domain.annotation import Retract
 from domain.facts import PATIENT, Category, Target
 from domain.pathway import (
@@ -13,16 +15,20 @@ from domain.pathway import (
     Relevance,
 )
 from domain.patient import ConditionNoted
+from domain.times import parse
 from tests.fhir_documents import (
+    SENT,
     SNOMED,
     SOURCE,
     acts,
     asthma,
     breast_cancer,
     concept,
+    entries,
     instructions,
     refusal,
     resource,
+    sender,
     why_unused,
 )
 
@@ -91,7 +97,31 @@ def test_an_unconfirmed_cancer_is_a_suspicion(status: str) -> None:
 
 def test_a_refuted_cancer_is_ruled_out_and_one_in_error_is_retracted() -> None:
     assert acts(breast_cancer(verificationStatus={"coding": [{"code": "refuted"}]})) == [CancerRuledOut()]
-    assert acts(breast_cancer(verificationStatus="entered-in-error")) == [Retract()]
+    assert acts(breast_cancer(verificationStatus="entered-in-error")) == [Retract(as_of=parse(SENT).at)]
+
+
+def test_a_version_was_told_when_it_came_to_be_there_and_else_when_the_message_says() -> None:
+    for meta, when in (
+        ({"lastUpdated": "2026-02-28T10:00:00.1234567+01:00"}, "2026-02-28T09:00:00.123456+00:00"),
+        ({}, SENT),
+    ):
+        [entry] = entries(breast_cancer(verificationStatus="entered-in-error", meta=meta))
+        assert isinstance(entry, Translated)
+        assert entry.told_at == parse(when).at
+        assert entry.instructions[0].act == Retract(as_of=parse(when).at)
+
+
+def test_an_unreadable_time_of_the_version_holds_back_no_diagnosis() -> None:
+    [entry] = entries(breast_cancer(recordedDate="2026-02-27", meta={"lastUpdated": "yesterday"}))
+    assert isinstance(entry, Translated)
+    assert entry.told_at == parse(SENT).at
+
+
+def test_a_version_that_does_not_say_so_was_told_when_its_message_was_recorded() -> None:
+    told = sender()._replace(recorded_time=parse("2026-02-27"))
+    [entry] = translate(breast_cancer(), told)
+    assert isinstance(entry, Translated)
+    assert entry.told_at == parse("2026-02-27").at
 
 
 def test_another_condition_in_error_needs_a_person_since_other_facts_share_its_stream() -> None:

@@ -11,8 +11,10 @@ from domain.facts import Category, Target
 from domain.pathway import InvestigationRequested
 from domain.patient import NHS_NUMBER as NHS_SYSTEM
 from domain.referral import Priority, ReferralCancelled, ReferralReceived, ReferralRejected
+from domain.times import parse
 from tests.fhir_documents import (
     NHS_NUMBER,
+    SENT,
     SNOMED,
     SOURCE,
     acts,
@@ -55,7 +57,7 @@ def test_a_ubrn_names_the_referral_by_whatever_route_it_came() -> None:
 
 def test_revoked_is_cancelled_and_in_error_is_retracted() -> None:
     assert acts(request(status="revoked")) == [ReferralCancelled()]
-    assert acts(request(status="entered-in-error")) == [Retract()]
+    assert acts(request(status="entered-in-error")) == [Retract(as_of=parse(SENT).at)]
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,13 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from domain.annotation import Corrected, MarkedInError, MovedAway
+from domain.annotation import Corrected, MarkedInError, MovedAway, Withdrawn
 from domain.facts import Agent, Provenance, Recorded
+from domain.history import effective
 from domain.pathway import DiagnosisAgreed
 from projections.folds.audit_trail import AUDIT_TRAIL
 from projections.folds.folding import fold_all
-from tests.builders import day, in_turn, pathway, recorded
+from tests.builders import REPORTED, day, in_turn, pathway, recorded
 
 AGREED = DiagnosisAgreed(icd10="C50.9", name="Breast cancer")
 
@@ -69,6 +70,27 @@ def test_a_correction_does_not_bring_back_what_was_marked_in_error() -> None:
 def test_an_annotation_speaks_of_nothing_that_comes_after_it() -> None:
     events = in_turn((pathway(), MarkedInError(versions=(2,))), (pathway(), AGREED))
     assert [line["standing"] for line in lines(events)] == ["stands", "stands"]
+
+
+def test_what_was_withdrawn_says_so_whether_it_came_before_or_after_and_what_was_told_later_stands() -> None:
+    early, late = (
+        REPORTED.model_copy(update={"recorded_at_source": datetime(2026, 5, day, tzinfo=UTC)}) for day in (1, 9)
+    )
+    withdrawal = (pathway(), Withdrawn(as_of=datetime(2026, 5, 2, tzinfo=UTC)), day(3))
+    told, again = (pathway(), AGREED, day(1)), (pathway(), DiagnosisAgreed(icd10="C50.1"), day(2))
+    elsewhere = (pathway("other"), AGREED, day(1))
+    events = recorded(
+        [told, elsewhere, told, told, withdrawal, again, told, told],
+        [early, early, late, REPORTED, late, early, late, REPORTED],
+    )
+    found = lines(events)
+    by = found[4]["event"]
+    is_gone = [True, False, False, True, False, True, False, False]
+    assert [each["standing"] for each in found] == ["withdrawn" if gone else "stands" for gone in is_gone]
+    assert [each["annotated_by"] for each in found] == [[by] if gone else [] for gone in is_gone]
+    fallen = {str(event.event_id) for event in events} - {str(event.event_id) for event in effective(events)} - {by}
+    assert fallen == {each["event"] for each in found if each["standing"] == "withdrawn"}
+    assert "as it stood there on 2026-05-02 01:00" in found[4]["text"]
 
 
 def test_what_is_said_to_occur_long_after_its_recording_is_found_amiss() -> None:

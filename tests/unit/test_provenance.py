@@ -1,5 +1,7 @@
 """Provenance is written piece by piece; it must be the JSON that the class itself would write."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from consumers.envelope import envelope, opened
@@ -50,6 +52,14 @@ def test_it_is_as_compact_as_the_class_writes_it(performer: Agent | None) -> Non
     told = written(performer, ODD, recordedtime="2026-03-01T10:00:00Z", traceparent=f"00-{TRACE}-b7ad6b7169203331-01")
     own = Provenance.model_validate_json(told).model_dump_json(exclude_none=True)
     assert told.decode() == own.replace('T10:00:00Z"', 'T10:00:00+00:00"')
+
+
+def test_when_its_source_had_it_is_said_once() -> None:
+    """What a part of the message says of itself counts, and not what its envelope says of all."""
+    read = envelope(opened(binary("1", diagnosis(), recordedtime="2026-03-01T10:00:00Z")))
+    told = provenance_of(read, datetime(2026, 2, 28, 9, tzinfo=UTC)).plain
+    assert told.count(b"recorded_at_source") == 1
+    assert Provenance.model_validate_json(told).recorded_at_source == datetime(2026, 2, 28, 9, tzinfo=UTC)
 
 
 def test_a_trace_that_is_no_text_is_no_trace() -> None:
