@@ -48,6 +48,7 @@ ALLOWED = frozenset(
     }
 )
 TRACE_LENGTH = 12
+_PLACEHOLDER = re.compile(r"%(\(\w+\))?[-#0 +]*\d*(\.\d+)?[diouxXeEfFgGcrsa]")
 _TEN_DIGITS = re.compile(r"(?<!\d)\d{3}[ -]?\d{3}[ -]?\d{4}(?!\d)")
 _QUIET = {
     "uvicorn.access": logging.ERROR,
@@ -137,7 +138,7 @@ class _Printing(structlog.PrintLogger):
 
 
 class _WithoutArguments(logging.Handler):
-    """Writes a record's template; its arguments may be anything, so they are left out."""
+    """Writes a record's template; its arguments may be anything, so each is left out."""
 
     def __init__(self, processors: list[Any], output: TextIO) -> None:
         super().__init__()
@@ -146,7 +147,7 @@ class _WithoutArguments(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         # A warning's template is bare, and its words are an argument.
-        event = "a warning of Python's" if record.name == "py.warnings" else str(record.msg)
+        event = "a warning of Python's" if record.name == "py.warnings" else _PLACEHOLDER.sub("…", str(record.msg))
         line: Any = {"event": event, "logger": record.name}
         if record.exc_info:
             line["exc_info"] = record.exc_info

@@ -76,7 +76,8 @@ def test_what_ends_a_process_is_logged_without_its_message(logs: Logs) -> None:
 def test_loggers_of_libraries_lose_their_arguments(logs: Logs) -> None:
     logging.getLogger("kafka.consumer").warning("could not decode %s", "Okafor")
     logging.getLogger("psycopg.pool").warning("connection %r", "postgresql://secret")
-    assert [line["event"] for line in logs.lines()] == ["could not decode %s", "connection %r"]
+    logging.getLogger("asyncio").warning("%s of %5d took %.3f s (%r)", "secret", 5, 0.5, "secret")
+    assert [line["event"] for line in logs.lines()] == ["could not decode …", "connection …", "… of … took … s (…)"]
     assert not {"Okafor", "secret"} & set(logs.output.getvalue().split())
 
 
