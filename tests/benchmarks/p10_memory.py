@@ -24,7 +24,7 @@ from tests.benchmarks.traffic import in_rounds, patients, reports
 
 PERSONS = 200
 # Of so many, the consumer takes in the events of new people, and the API serves plans and histories.
-MOST_TAKEN_IN, MOST_READ = 2_000, 2_000
+MOST_TAKEN_IN, MOST_READ = 1_000, 2_000
 TOPIC, AT_ONCE = "care-events", 500
 _KIB, _MB = 1_024, 1_000_000
 _LONGEST_SECONDS = 1_800
