@@ -23,6 +23,8 @@ from projections.tables.tools import Tools
 
 _BETWEEN_LOOKS = 0.5
 _STALE_SECONDS = 30.0
+# From here on a rebuild, which reads each history once, overtakes folding event by event.
+FAR_BEHIND = 50_000
 
 
 class Look(NamedTuple):
@@ -49,15 +51,15 @@ def status(
         elif watch:
             _watch(connection, look)
         else:
-            console.print(_screen(look))
+            console.print(screen(look))
 
 
 def _watch(connection: "psycopg.Connection[Any]", look: Look) -> None:
-    with Live(_screen(look), console=console, screen=False, auto_refresh=False) as live:
+    with Live(screen(look), console=console, screen=False, auto_refresh=False) as live:
         try:
             while True:
                 look = _after(connection, look, 1.0)
-                live.update(_screen(look), refresh=True)
+                live.update(screen(look), refresh=True)
         except KeyboardInterrupt:
             return
 
@@ -93,15 +95,22 @@ def _told(look: Look) -> dict[str, Any]:
     }
 
 
-def _screen(look: Look) -> RenderableType:
+def screen(look: Look) -> RenderableType:
     parts: list[RenderableType] = [_served(look)]
     if look.others:
         parts.append(_others(look.others))
     signals = "no signals sent yet" if look.signals is None else f"signals sent through position {look.signals:,}"
     parts.append(Text(f"{_people(look.parked)}; {signals}."))
+    if _is_far_behind(look):
+        parts.append(Text("Far behind: `rebuild all` catches up sooner than folding event by event.", style="yellow"))
     if look.halted is not None:
         parts.append(Text(f"THE LINE HAS STOPPED: {look.halted.reason}", style="bold red"))
     return Group(*parts)
+
+
+def _is_far_behind(look: Look) -> bool:
+    is_building = any(each.state == "building" for each in look.others)
+    return not is_building and any(each.behind >= FAR_BEHIND for each in look.served)
 
 
 def _people(parked: int) -> str:
