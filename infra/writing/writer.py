@@ -56,7 +56,7 @@ class Writer:
         self,
         store: Log,
         keys: KeyRing,
-        limit_bytes: int = 96_000_000,
+        limit_bytes: int = 64_000_000,
         most: int = 250,
         metrics: WriteMetrics | None = None,
         steady: SteadyTime | None = None,

@@ -23,6 +23,7 @@ from projections.tables.parking import Failure, HoldingBack, Parking
 
 Connection = psycopg.Connection[Any]
 Projections = tuple[Projection, ...]
+_PORTION = 50
 
 
 class Advance(NamedTuple):
@@ -68,8 +69,15 @@ class Keeper:
     def _fold_alone(
         self, connection: Connection, turn: "_Turn", people: Gathered, batch: Batch, parked: set[UUID]
     ) -> None:
-        mine = batch._replace(rows={each: batch.rows[each] for each in people.alone if each not in parked})
-        told = self._histories.load(connection, mine)
+        """A portion of the people at a time: whole histories of all of a batch would take more memory than what is
+        kept may."""
+        mine = iter([each for each in people.alone if each not in parked])
+        while some := list(islice(mine, _PORTION)):
+            self._fold_portion(connection, turn, batch._replace(rows={each: batch.rows[each] for each in some}))
+            self._histories.trim()
+
+    def _fold_portion(self, connection: Connection, turn: "_Turn", batch: Batch) -> None:
+        told = self._histories.load(connection, batch)
         whole = iter([patient for patient, rows in told.items() if rows[0][SEQ] == 1])
         while some := list(islice(whole, PEOPLE_TOGETHER)):
             if self._fold_together(turn, {each: told[each] for each in some}):

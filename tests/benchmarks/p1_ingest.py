@@ -66,7 +66,7 @@ class Records:
 class Product:
     """The consumer's own path: pipeline and writer, with receipts, raw bytes and offsets."""
 
-    def __init__(self, database: Database, keys: KeyRing, limit_bytes: int = 96_000_000) -> None:
+    def __init__(self, database: Database, keys: KeyRing, limit_bytes: int = 64_000_000) -> None:
         self.database = database
         self._pipeline = Pipeline(keys)
         self.writer = Writer(Database(database.server, database.name, keys).log(), keys, limit_bytes)
