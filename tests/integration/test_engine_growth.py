@@ -7,6 +7,7 @@ from random import Random
 import pytest
 
 from domain.annotation import MarkedInError
+from domain.care_plan import NeedRaised
 from domain.facts import CARE_PLAN, Fact
 from domain.identity import PatientReference
 from domain.retention import KeyDestroyed
@@ -118,3 +119,21 @@ def test_care_plan_facts_alone_leave_the_record_as_it_was(writer: Writer, databa
             engine.catch_up()
             assert connection.execute("select patient_id, body from read.record_v1 order by 1").fetchall() == before
         assert positions(database) == {(each.name, 0) for each in STORED}
+
+
+@pytest.mark.parametrize("limit_bytes", [0, 128_000_000])
+def test_a_batch_of_many_people_is_folded_in_portions(database: Database, limit_bytes: int) -> None:
+    """Whoever is forgotten between two portions is read anew."""
+    people = [called(str(number)) for number in range(120)]
+    with (
+        closing(Writer(database.log(), database.keys)) as writer,
+        closing(
+            Engine(lambda: database.connect("projector"), database.keys, STORED, limit_bytes=limit_bytes)
+        ) as engine,
+    ):
+        for need in ("1", "2", "3"):
+            act = Act(CARE_PLAN, NeedRaised(need=need, concern="sleep"), day(1), PROVENANCE)
+            writer.write([message(f"{need}/{each.identifiers[0].value}", [part(act, patient=each)]) for each in people])
+            engine.catch_up()
+    assert positions(database) == {(each.name, 0) for each in STORED}
+    assert not differing(database)
